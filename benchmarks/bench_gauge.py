@@ -56,7 +56,7 @@ def times(held: GaugeFile) -> tuple[float, float]:
     """Return the least wall and CPU time, ms, of measuring and judging a part, without gates that refuse pictures."""
     key, drawing = next(iter(held.drawings.items()))
     drawing = dataclasses.replace(drawing, placing=None)
-    gauge = dataclasses.replace(held.gauge, gates={}, limits=FitLimits())
+    gauge = dataclasses.replace(held.gauge, gates={}, limits=FitLimits(), likeness=None)
     pictures = {view: noise(number) for number, view in enumerate(VIEWS)}
     found = []
     for _ in range(REPEATS + 1):

@@ -9,6 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from blender_scripts.contract.output_path import check_writable
 from trainer.core import adaptation
 from trainer.core.console import say
 from trainer.core.errors import InputError
@@ -66,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--to {args.to}: expected a new file, got {got}")
     if not args.to.parent.is_dir():
         raise InputError(f"--to {args.to}: expected a file in a folder that exists, got no folder {args.to.parent}")
+    check_writable(args.to.parent, f"--to {args.to}")
     if args.model is not None:
         adaptation.refuse(args.model, "an ONNX file")
     if args.imagenet or args.features:

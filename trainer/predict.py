@@ -6,7 +6,6 @@ drawn into the pictures. Only a Florence-2 finds boxes, and only a gauge measure
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from tqdm import tqdm
 
 from generator.io.view_names import view_list
 from trainer.core import run_folder
+from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.options import main_of
 from trainer.core.prediction import (
@@ -131,7 +131,8 @@ def _of_gauge(p: argparse.ArgumentParser) -> None:
             f"--{name}",
             metavar="NAME",
             help=f"{name} of the part, for a gauge (also that of --locate), or a network trained on NSOART pictures "
-            f"with golden references; needed if it knows more than one {name}, unless they give a gauge equal measures",
+            f"with golden references; needed if it knows more than one {name}, unless they differ in no position, wall "
+            "or camera that a gauge uses",
         )
     p.add_argument(
         "--camera",
@@ -231,9 +232,10 @@ def run(args: argparse.Namespace) -> int:
     sheets = sheet_names(judging.places)
     names = dict(zip(judging.places, sheets, strict=True))
     if args.json is not None:
-        check_json(args.json, [*files, *filter(None, (args.positions, args.locate, args.calibration))])
+        read = [*files, *filter(None, (args.positions, args.locate, args.calibration))]
+        check_json(args.json, read, args.model, [args.out / name for name in sheets] if args.out else [])
     if args.out is not None:
-        check_sheets(args.out, files, sheets)
+        check_sheets(args.out, files, sheets, args.model)
         args.out.mkdir(parents=True, exist_ok=True)
     targets = [path for path in (args.json, args.out / PREDICTIONS if args.out else None) if path is not None]
     verdicts: list[dict[str, Any]] = []
@@ -244,12 +246,12 @@ def run(args: argparse.Namespace) -> int:
         problems += one.problems
         verdicts.append(one.verdict)
         if one.line:
-            tqdm.write(one.line, file=sys.stdout)
+            say(one.line)
         if args.out is not None and one.sheet is not None:
             write_sheet(one.sheet, args.out / names[one.file])
-    text = json.dumps(verdicts, indent=2, ensure_ascii=False) + "\n"
+            verdicts[-1] = {**one.verdict, "sheet": names[one.file]}
     for target in targets:
-        run_folder.write_text(target, text)
+        run_folder.write_json(target, verdicts)
     if problems:
         raise InputError(problems)
     return 0

@@ -1,8 +1,9 @@
-"""Check the path of an output folder: a mistyped path, or one on a disk that is not mounted, must not be created."""
+"""Check the path of an output folder: that it is not mistyped or on a disk that is not mounted, and takes files."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
@@ -34,3 +35,25 @@ def check_parents(folder: Path, option: str, most: int = 1) -> None:
             f"{option} {folder}: expected that the folder {needed} exists, got no folder {path[missing - 1]}: "
             f"create {needed}, or mount its disk"
         )
+
+
+def check_writable(folder: Path, place: str) -> None:
+    """Check that a file can be made in a folder, or in the nearest one above it that exists; leaves none there.
+
+    Permissions alone do not tell it: a disk may be read-only, and /proc takes no files.
+
+    Args:
+        folder: the output folder, which may exist or not.
+        place: the beginning of the message: option and path.
+
+    Raises:
+        InputError: no file can be made.
+    """
+    there = next(path for path in (folder.resolve(), *folder.resolve().parents) if os.path.exists(path))
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{place}: expected a folder that can be written, got an error in {there}: {error.strerror}"
+        ) from None

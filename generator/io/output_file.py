@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
-from blender_scripts.contract.output_path import check_parents
+from blender_scripts.contract.output_path import check_parents, check_writable
 
 # Longest file name in bytes: the file system's limit, less the `.` and `.part` added to an unfinished file's name.
 LONGEST_NAME = 255 - len("..part")
@@ -47,7 +47,7 @@ def check_folder(folder: Path, option: str, parents: int = 1) -> None:
 
     Raises:
         InputError: the path is a file or leads through one, more than `parents` parent folders are missing, or
-            permissions do not allow writing.
+            nothing can be written there.
     """
     place = folder.resolve()
     # Not Path.exists, which raises if a name is too long.
@@ -57,6 +57,7 @@ def check_folder(folder: Path, option: str, parents: int = 1) -> None:
     check_parents(folder, option, parents)
     if not os.access(there, os.W_OK | os.X_OK):
         raise InputError(f"{option} {folder}: expected a folder that can be written, got no permission for {there}")
+    check_writable(folder, f"{option} {folder}")
 
 
 def write_whole(path: Path, content: bytes) -> None:

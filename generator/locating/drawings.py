@@ -6,7 +6,7 @@ Lengths are in mm in the housing's axes: mating face z = 0, X right, Y up, Z tow
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +42,8 @@ class StatedDrawing:
 
     @property
     def measured(self) -> tuple[Any, ...]:
-        """The values on which a gauge's measures depend; drawings with equal values give equal measures."""
+        """The values from which a gauge measures. Drawings with equal values give equal measures, but for what
+        validation showed of each terminal (`generator.locating.factors.Factors.differ`)."""
         places = [(each.address, each.x_mm, each.y_mm, each.z_mm, each.standing_mm) for each in self.positions]
         return places, self.outline_mm, self.opening_mm, self.cameras, self.placing
 
@@ -68,23 +69,25 @@ def parse_drawings(text: str, place: str) -> dict[Key, StatedDrawing]:
 
 
 def choose(
-    drawings: Mapping[Key, StatedDrawing], scene: str | None, housing: str | None, terminal: str | None
+    drawings: Mapping[Key, StatedDrawing],
+    scene: str | None,
+    housing: str | None,
+    terminal: str | None,
+    trained: Collection[Key] | None = None,
 ) -> StatedDrawing:
-    """Return the drawing with the given names; if several fit and would give equal measures, the first of them.
+    """Return the drawing with the given names; if several fit and differ in no measured value, the first of them.
 
     Args:
         drawings: the gauge's drawings, by (scene, housing, terminal).
         scene, housing, terminal: names of the part's scene, housing and terminal; None: any.
+        trained: names of the connectors that the training showed, which are preferred (see `Likeness.trained` in
+            `generator.locating.likeness`); None: not known.
 
     Raises:
         InputError: no drawing fits, or several fit that would give different measures; the message lists them.
     """
     asked = {"scene": scene, "housing": housing, "terminal": terminal}
-    left = [
-        one
-        for key, one in drawings.items()
-        if all(name in (None, own) for name, own in zip(asked.values(), key, strict=True))
-    ]
+    left = fitting(drawings, scene, housing, terminal, trained)
     given = " ".join(f"--{name} {value}" for name, value in asked.items() if value is not None) or "the pictures"
     if not left:
         listed = "; ".join(" ".join(key) for key in sorted(drawings))
@@ -97,7 +100,31 @@ def choose(
             f"{given}: expected --scene, --housing and --terminal that name one connector, got several that differ in "
             f"positions, walls or cameras: {listed}"
         )
-    return left[0]
+    return next((one for one in left if one.key in (trained or ())), left[0])
+
+
+def fitting(
+    drawings: Mapping[Key, StatedDrawing],
+    scene: str | None,
+    housing: str | None,
+    terminal: str | None,
+    trained: Collection[Key] | None = None,
+) -> list[StatedDrawing]:
+    """Return the drawings with the given names, in their order; the arguments are those of `choose`.
+
+    For a name that is not given, drawings with a name that the training showed replace the others: a dataset may list
+    housings and terminals of its test splits alone, of which a gauge calls every part INVALID.
+    """
+    asked = (scene, housing, terminal)
+    left = [
+        one for key, one in drawings.items() if all(name in (None, own) for name, own in zip(asked, key, strict=True))
+    ]
+    for place, name in enumerate(asked):
+        if name is None and trained is not None:
+            # Housing and terminal are shown if the training showed them in the drawing's scene.
+            shown = {(key[0], key[place]) for key in trained}
+            left = [one for one in left if (one.key[0], one.key[place]) in shown] or left
+    return left
 
 
 def _drawing(entry: Mapping[str, Any]) -> StatedDrawing:

@@ -189,6 +189,16 @@ class Factors:
         factors = np.where(np.isnan(bias), enlarged, 1.0) * self.of(looks)
         return Correction(factors, slope, np.nan_to_num(bias))
 
+    def differ(self, scene: str, one: str, other: str) -> bool:
+        """Whether measures of a part may differ with the terminal, of two of a scene, that it is taken to have."""
+        if one == other:
+            return False
+        common = self.slopes.get("", 1.0)
+        known = {named for each in (self.errors.biases.values() if self.errors else ()) for named in each.terminals}
+        return self.slopes.get(one, common) != self.slopes.get(other, common) or bool(
+            known & {(scene, one), (scene, other)}
+        )
+
     def of(self, looks: Mapping[str, np.ndarray | None]) -> np.ndarray:
         """Return the factors (3,) by which the standard deviations of a part's dx, dy and retraction are multiplied.
 

@@ -69,6 +69,7 @@ class Inspected:
         fits: how well the pose fits each picture, by view; empty without a pose.
         scale: sentence on the calibration of the cameras, from `generator.locating.rig.scale_note`.
         found: result of the search for the part in a photograph; None for pictures of the mounted station.
+        judged: characteristics that the verdict, and `decision` and `kind` of each pin, cover.
     """
 
     verdict: Verdict
@@ -79,6 +80,7 @@ class Inspected:
     fits: Mapping[str, Fit] = field(default_factory=dict)
     scale: str = NOMINAL
     found: Found | None = None
+    judged: Collection[str] = CHARACTERISTICS
 
     @property
     def not_determined(self) -> dict[str, list[str]]:
@@ -149,7 +151,7 @@ def inspect_part(
     views = [
         View(name, *scaled(picture, drawing, cameras[name], gauge.pitch_px)[:2]) for name, picture in pictures.items()
     ]
-    refused = [reason for view in views for reason in _refused(gauge, drawing, view)]
+    refused = [reason for view in views for reason in _refused(gauge, drawing, view, pictures[view.name].size)]
     if refused:
         return Inspected(Verdict.INVALID, tuple(refused), views=views, scale=scale)
     try:
@@ -166,7 +168,7 @@ def inspect_part(
     except (NotDeterminedError, np.linalg.LinAlgError) as error:
         return Inspected(Verdict.INVALID, (f"not located: {error}",), views=views, scale=scale)
     verdict, reasons, entries = judge_part(drawing, pins, tolerance, judged)
-    return Inspected(verdict, tuple(reasons), entries, views, part.pose, part.fits, scale)
+    return Inspected(verdict, tuple(reasons), entries, views, part.pose, part.fits, scale, judged=judged)
 
 
 def _cameras(gauge: Gauge, drawing: StatedDrawing, sizes: Sizes) -> dict[str, StationCamera]:
@@ -218,13 +220,20 @@ def inspect_photograph(
     pins = measure([place.pins], queries(drawing), place.pose, correction)
     verdict, reasons, entries = judge_part(drawing, pins, tolerance, judged)
     noted = [{**entry, "note": CAMERA_NOTE} for entry in entries]
-    return replace(outcome, verdict=verdict, reasons=tuple(reasons), pins=noted)
+    return replace(outcome, verdict=verdict, reasons=tuple(reasons), pins=noted, judged=judged)
 
 
-def _refused(gauge: Gauge, drawing: StatedDrawing, view: View) -> list[str]:
-    """Why the gates refuse a picture. If the positions look alike after a half turn, that turn is no reason."""
-    gates = gauge.gates.get(view.name)
-    found = [] if gates is None else gates.reasons(Image.fromarray(view.pixels))
+def _refused(gauge: Gauge, drawing: StatedDrawing, view: View, size: tuple[int, int]) -> list[str]:
+    """Why the gates refuse a picture, whose file has this size (W, H), px.
+
+    If the positions look alike after a half turn, that turn is no reason.
+    """
+    gates, picture = gauge.gates.get(view.name), Image.fromarray(view.pixels)
+    found = [] if gates is None else gates.reasons(picture)
     if "half_turn" in drawing.symmetries:
         found = [reason for reason in found if not reason.startswith("orientation: the picture is turned by 180°")]
+    if picture.size != size:
+        resampled = "size: {} x {} px".format(*picture.size)
+        own = "size: {} x {} px, resampled to {} x {} px".format(*size, *picture.size)
+        found = [reason.replace(resampled, own, 1) for reason in found]
     return [f"{reason} (view {view.name})" for reason in found]

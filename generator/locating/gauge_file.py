@@ -1,7 +1,7 @@
 """Read the ONNX file of a gauge, which `python -m trainer.export` writes, and measure with it, without torch.
 
     held = read_gauge_file(Path("gauge.onnx"))
-    drawing = choose(held.drawings, None, None, None)
+    drawing = held.drawing()
     found = inspect_part(held.gauge, drawing, {"center": picture}, held.tolerances[drawing.key[0]])
 
 Needs the extra `gauge` (onnxruntime).
@@ -23,7 +23,7 @@ from blender_scripts.contract.errors import InputError
 from blender_scripts.contract.tolerance import Tolerance
 from generator.locating.covariances import covariances
 from generator.locating.crops import Crops
-from generator.locating.drawings import Key, StatedDrawing, parse_drawings
+from generator.locating.drawings import Key, StatedDrawing, choose, parse_drawings
 from generator.locating.factors import Factors, ValidationErrors
 from generator.locating.fit import FitLimits
 from generator.locating.gauge import Gauge
@@ -83,6 +83,17 @@ class GaugeFile:
     gauge: Gauge
     drawings: Mapping[Key, StatedDrawing]
     tolerances: Mapping[str, Tolerance]
+
+    def drawing(
+        self, scene: str | None = None, housing: str | None = None, terminal: str | None = None
+    ) -> StatedDrawing:
+        """Return the drawing with the given names, None: any; those that the training showed are preferred.
+
+        Raises:
+            InputError: no drawing fits, or several fit that would give different measures; the message lists them.
+        """
+        likeness = self.gauge.likeness
+        return choose(self.drawings, scene, housing, terminal, likeness.trained if likeness is not None else None)
 
 
 def read_gauge_file(path: Path, threads: int = 0) -> GaugeFile:

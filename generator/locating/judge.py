@@ -36,25 +36,29 @@ class JudgedPin:
 
     Attributes:
         decisions: the decision on each characteristic, by its name in CHARACTERISTICS; for a missing pin on presence.
-        kind: kind of defect: `bent`, `retracted`, `protruding` or `missing`; `ok` if no characteristic is nonconform.
-            A pin that is bent, and too low or too high, is `retracted` or `protruding`.
+        kind: kind of defect: `bent`, `retracted`, `protruding` or `missing`; `ok` if no judged characteristic is
+            nonconform. A pin that is bent, and too low or too high, is `retracted` or `protruding`; one that is not
+            there is `missing`, even if presence is not judged.
     """
 
     decisions: Mapping[str, Decision]
     kind: str
 
 
-def judge_pin(pin: MeasuredPin, limits: Limits) -> JudgedPin:
-    """Decide on presence, true position and height of one pin, for a missing one on presence alone; name its defect."""
+def judge_pin(pin: MeasuredPin, limits: Limits, judged: Collection[str] = CHARACTERISTICS) -> JudgedPin:
+    """Decide on presence, true position and height of one pin, for a missing one on presence alone; name its defect.
+
+    `judged` are the characteristics of which a defect is named.
+    """
     absent = 1.0 - pin.present
     presence = decide(absent, absent)
     if presence is Decision.NONCONFORM:
         return JudgedPin({PRESENCE: presence}, "missing")
     found = {PRESENCE: presence, **_of_tip(pin, limits)}
     kind = "ok"
-    if found[TRUE_POSITION] is Decision.NONCONFORM:
+    if TRUE_POSITION in judged and found[TRUE_POSITION] is Decision.NONCONFORM:
         kind = "bent"
-    if found[HEIGHT] is Decision.NONCONFORM:
+    if HEIGHT in judged and found[HEIGHT] is Decision.NONCONFORM:
         kind = "retracted" if pin.offsets_mm[2] > 0 else "protruding"
     return JudgedPin(found, kind)
 
@@ -89,7 +93,7 @@ def judge_part(
     """
     decisions, entries = {}, []
     for position, pin in zip(drawing.positions, pins, strict=True):
-        one = judge_pin(pin, tolerance.limits(position.address))
+        one = judge_pin(pin, tolerance.limits(position.address), judged)
         decisions[position.address] = one.decisions
         entries.append(_entry(position.address, str(getattr(position, "cavity", "")), pin, one, judged))
     left = [name for name in CHARACTERISTICS if name not in judged]

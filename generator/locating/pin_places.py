@@ -21,7 +21,7 @@ from blender_scripts.contract.errors import InputError
 from generator.io.pin_boxes import PinBox
 from generator.io.view_names import DEFAULT_VIEW, view_of
 from generator.locating.cameras import StationCamera
-from generator.locating.drawings import StatedDrawing, choose
+from generator.locating.drawings import StatedDrawing
 from generator.locating.edges import template_of
 from generator.locating.fit import beyond_placing
 from generator.locating.gauge import Gauge
@@ -111,7 +111,7 @@ class PinLocator:
             InputError: the file cannot be read, or the names do not say which of the gauge's connectors is meant.
         """
         held = read_gauge_file(path, threads)
-        return cls(held.gauge, choose(held.drawings, scene, housing, terminal))
+        return cls(held.gauge, held.drawing(scene, housing, terminal))
 
     def view(self, file: Path, camera: str | None) -> str:
         """Return the camera of a picture by the end of its file's name, otherwise `camera`, center or the only one.
@@ -212,5 +212,5 @@ class PinLocator:
 
         shown = project(self._sought.marks)
         if (shown < 0).any() or (shown > picture.size).any():
-            return ["view: some of the part lies outside the picture"]
+            return ["view: some of the part lies outside the photograph"]
         return project, similarity.turn_deg

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from generator.locating.cameras import StationCamera
-from generator.locating.coarse import Candidate, are_alike, candidates
+from generator.locating.coarse import SCALES, Candidate, are_alike, candidates
 from generator.locating.edges import Similarity, Template, template_of
 from generator.locating.fit import Fit, FitLimits
 from generator.locating.landmarks import Drawing, Queries, queries
@@ -38,8 +38,9 @@ _CANDIDATES, _LOOKS = 6, 2
 # Standard deviations of the part's place about a candidate's: degrees about X and Y, about Z, shares of the pitch
 # along X and Y, and of the camera's distance.
 _TILT_DEG, _TURN_DEG, _SHIFT, _LIFT = 8.0, 3.0, 0.4, 0.06
-# A part tilted by more was not meant to be found.
-_MOST_TILT_DEG = 20.0
+# A part tilted by more was not meant to be found; one beyond the scales that are searched by more than this share, or
+# that reaches farther beyond the photograph, px of the nominal picture, is refused, too.
+_MOST_TILT_DEG, _SCALE_MARGIN, _BEYOND_PX = 20.0, 0.05, 1.0
 # Least score of a candidate that is looked at, also as a share of that of a place where the part is.
 _LEAST_SCORE, _RUNNER_UP = 0.12, 0.6
 # Least share of the pins that are seen at their places: for another look, and for the part to be there. A second place
@@ -158,7 +159,8 @@ def search(
     """Find the part of a drawing in a photograph.
 
     Args:
-        photograph: a picture of any size, in which neighbouring pins are 0.5 to 2 times `pitch` px apart.
+        photograph: a picture of any size that shows the whole part; neighbouring pins are 0.5 to 2 times `pitch` px
+            apart in it.
         drawing: drawing of the part's connector.
         entry: a station camera's entry in connectors.json; the camera sees the part from the photograph's direction.
         finder: the gauge's network.
@@ -187,6 +189,7 @@ def search(
     if not reasons:
         others = seen[1:]
         reasons = _ambiguity(best, others, template, limits, stated) or _second_part(best, others, template, stated)
+        reasons = reasons or _cut_off(best, drawing, sought, picture.size)
     marks = sought.marks[: sought.pins]
     return Found(tuple(reasons), best, *predicted(best, marks), template.turns)
 
@@ -343,7 +346,25 @@ def _refusals(place: Sighted, limits: FitLimits) -> list[str]:
     tilt = float(np.degrees(np.linalg.norm(small_motion(place.pose.matrix)[:2])))
     if tilt > _MOST_TILT_DEG:
         reasons.append(f"not located: the part is tilted by {tilt:.0f}°, limit {_MOST_TILT_DEG:.0f}°")
+    scale, (least, most) = place.similarity.scale, SCALES
+    if not least / (1.0 + _SCALE_MARGIN) <= scale <= most * (1.0 + _SCALE_MARGIN):
+        reasons.append(
+            f"not located: neighbouring pins are {scale:.2f} times as far apart as in the training pictures, allowed "
+            f"{least:g} to {most:g}"
+        )
     return reasons + too_few_pins(place.pins_seen)
+
+
+def _cut_off(place: Sighted, drawing: Drawing, sought: Queries, size: tuple[int, int]) -> list[str]:
+    """Whether a part, by the outline of its mating face, is not wholly in a photograph of `size` (W, H) px."""
+    points = np.concatenate([sought.marks, sought.besides])
+    if drawing.outline_mm is not None:
+        points = np.pad(np.array(drawing.outline_mm, float), ((0, 0), (0, 1)))
+    shown = place.similarity.apply(place.view.camera.project(place.pins_pose.to_station(points)))
+    beyond = float(max(-shown.min(), (shown - size).max()))
+    if beyond <= _BEYOND_PX * max(1.0, place.similarity.scale):
+        return []
+    return ["view: some of the part lies outside the photograph"]
 
 
 def too_few_pins(seen: float) -> list[str]:

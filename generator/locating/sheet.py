@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from generator.io.drawing import INK, QUIET, Cell, Mark, draw_marks, enlargement
 from generator.io.palette import hue, rgb
 from generator.locating.drawings import StatedDrawing
 from generator.locating.gauge import Inspected
+from generator.locating.judge import CHARACTERISTICS, HEIGHT, PRESENCE, TRUE_POSITION
 from generator.locating.landmarks import pitch_mm
 from generator.locating.locate import View
 from generator.verdict.envelope import Verdict
@@ -25,6 +26,9 @@ _RING_SHARE = 0.34
 _CAPTION_LETTERS = 64
 _COLOURS = {"nonconform": "NG", "conform": "OK", "undecided": "UNSURE", "undetermined": "UNSURE", "not_seen": "UNSURE"}
 _OPEN = ("undetermined", "not_seen")
+# Largest factor by which offsets are enlarged; radius of the ring round a pin whose true position is not judged, as a
+# share of the distance of neighbouring pins.
+_MOST_TIMES, _UNJUDGED_SHARE = 100.0, 0.2
 
 
 def sentence(found: Inspected, tolerance: Tolerance) -> str:
@@ -34,14 +38,24 @@ def sentence(found: Inspected, tolerance: Tolerance) -> str:
     """
     if found.verdict is Verdict.INVALID:
         return f"INVALID: {found.reasons[0]}"
-    worst = _worst_first(found.pins, tolerance)
+    worst = _worst_first(found, tolerance)
     left = [text for text in found.reasons if text.startswith("not inspected")]
     more = f"; {'; '.join(left)}" if left else ""
     concerned = [pin for pin in worst if _COLOURS[pin["decision"]] == found.verdict]
     if found.verdict is Verdict.OK:
-        return f"OK: all {len(found.pins)} pins are within their limits{more}"
+        return f"OK: all {len(found.pins)} pins are {_fine(found.judged)}{more}"
     others = f", and {len(concerned) - 1} more" if len(concerned) > 1 else ""
-    return f"{found.verdict}: {_said(concerned[0], tolerance.limits(concerned[0]['address']))}{others}{more}"
+    said = _said(concerned[0], tolerance.limits(concerned[0]["address"]), found.judged)
+    return f"{found.verdict}: {said}{others}{more}"
+
+
+def _fine(judged: Collection[str]) -> str:
+    """What an OK says of the pins by the characteristics that it covers, such as "present"."""
+    if set(judged) == set(CHARACTERISTICS):
+        return "within their limits"
+    limited = " and ".join(_words(name) for name in (TRUE_POSITION, HEIGHT) if name in judged)
+    said = ["present"] if PRESENCE in judged else []
+    return " and ".join([*said, *([f"within their limits of {limited}"] if limited else [])])
 
 
 def draw_sheet(
@@ -64,8 +78,10 @@ def draw_sheet(
             cells.append(Cell(scaled(pictures[view.name].resize(picture.size), factor), [view.name]))
             continue
         marks = _marks(found, drawing, view, tolerance, times)
-        said = f"view {view.name}; ring: limit of true position, line: offset of the tip, both {times:g} times enlarged"
-        cells.append(Cell(draw_marks(picture, marks, factor), [said]))
+        said = f"ring: limit of true position, line: offset of the tip, both {times:g} times enlarged"
+        if TRUE_POSITION not in found.judged:
+            said = f"ring: decision on {' and '.join(map(_words, found.judged))}; true position is not judged"
+        cells.append(Cell(draw_marks(picture, marks, factor), [f"view {view.name}; {said}"]))
     if found.pins:
         cells.append(_table(found, tolerance, cells[0].picture.size))
     across = math.ceil(math.sqrt(len(cells)))
@@ -77,34 +93,37 @@ def draw_sheet(
 
 def _times(drawing: StatedDrawing, tolerance: Tolerance) -> float:
     """The whole factor by which offsets are enlarged so that the tolerance zones of neighbours do not touch."""
-    return max(1.0, math.floor(_RING_SHARE * pitch_mm(drawing) / (0.5 * tolerance.limits().true_position_mm)))
+    times = _RING_SHARE * pitch_mm(drawing) / (0.5 * tolerance.limits().true_position_mm)
+    return max(1.0, math.floor(min(times, _MOST_TIMES)))
 
 
 def _marks(found: Inspected, drawing: StatedDrawing, view: View, tolerance: Tolerance, times: float) -> list[Mark]:
     assert found.pose is not None
     angles = np.linspace(0.0, 2.0 * math.pi, 36, endpoint=False)
     circle = np.stack([np.cos(angles), np.sin(angles), np.zeros(36)], axis=1)
-    marks = []
+    is_judged, marks = TRUE_POSITION in found.judged, []
     for pin, position in zip(found.pins, drawing.positions, strict=True):
         limits = tolerance.limits(position.address)
         tip = np.array([position.x_mm, position.y_mm, position.z_mm or 0.0])
         off = None
-        if pin.get("dx_mm") is not None and pin.get("dy_mm") is not None:
+        if is_judged and pin.get("dx_mm") is not None and pin.get("dy_mm") is not None:
             off = np.array([pin["dx_mm"], pin["dy_mm"], 0.0])
         places = np.stack([tip, tip if off is None else tip + times * off])
-        places = np.concatenate([places, tip + 0.5 * times * limits.true_position_mm * circle])
+        radius = 0.5 * times * limits.true_position_mm if is_judged else _UNJUDGED_SHARE * pitch_mm(drawing)
+        places = np.concatenate([places, tip + radius * circle])
         (start, end, *ring) = view.camera.project(found.pose.to_station(places)).tolist()
         colour = _COLOURS[pin["decision"]]
         text = _short(pin) if colour == "NG" else ""
-        is_open = any(decision in _OPEN for decision in pin["decisions"].values())
+        is_open = any(decision in _OPEN for name, decision in pin["decisions"].items() if name in found.judged)
         marks.append(Mark(ring, start, None if off is None else end, colour, text, is_open))
     return marks
 
 
 def _table(found: Inspected, tolerance: Tolerance, size: tuple[int, int]) -> Cell:
     px = size[0] / 34
-    worst = _worst_first(found.pins, tolerance)[: max(3, int((size[1] - px) / (1.4 * px)) - 1)]
-    lines = [["pin", "dx", "dy", "true position", "limit", "height", "decision"]]
+    judged, worst = found.judged, _worst_first(found, tolerance)[: max(3, int((size[1] - px) / (1.4 * px)) - 1)]
+    height_name = "height" if HEIGHT in judged else "height (not judged)"
+    lines = [["pin", "dx", "dy", "true position", "limit", height_name, "decision"]]
     inks = [QUIET]
     for pin in worst:
         limits = tolerance.limits(pin["address"])
@@ -115,7 +134,7 @@ def _table(found: Inspected, tolerance: Tolerance, size: tuple[int, int]) -> Cel
                 _number(pin.get("dx_mm"), None, "+"),
                 _number(pin.get("dy_mm"), None, "+"),
                 _number(pin.get("true_position_mm"), pin.get("u_true_position_mm")),
-                f"{limits.true_position_mm:g}",
+                f"{limits.true_position_mm:g}" if TRUE_POSITION in judged else "not judged",
                 _number(height, pin.get("u_retraction_mm"), "+"),
                 pin["kind"] if pin["decision"] == "nonconform" else pin["decision"],
             ]
@@ -123,9 +142,12 @@ def _table(found: Inspected, tolerance: Tolerance, size: tuple[int, int]) -> Cel
         colour = _COLOURS[pin["decision"]]
         inks.append(INK if colour == "OK" else rgb(hue(colour).on_white))
     limits = tolerance.limits()
-    heights = f"height -{limits.retraction_mm:g} to +{limits.protrusion_mm:g} mm"
-    caption = f"the {len(worst)} worst of {len(found.pins)} pins; mm ± expanded uncertainty (k = 2); limits: {heights}"
-    return Cell(table(lines, inks, size, px), [caption, *textwrap.wrap(found.scale, _CAPTION_LETTERS)])
+    captions = [f"the {len(worst)} worst of {len(found.pins)} pins; mm ± expanded uncertainty (k = 2)"]
+    if HEIGHT in judged:
+        captions[0] += f"; limits: height -{limits.retraction_mm:g} to +{limits.protrusion_mm:g} mm"
+    if left := [_words(name) for name in CHARACTERISTICS if name not in judged]:
+        captions.append(f"decision on {' and '.join(map(_words, judged))} only; not judged: {', '.join(left)}")
+    return Cell(table(lines, inks, size, px), [*captions, *textwrap.wrap(found.scale, _CAPTION_LETTERS)])
 
 
 def _number(value: float | None, u: float | None, sign: str = "") -> str:
@@ -135,21 +157,39 @@ def _number(value: float | None, u: float | None, sign: str = "") -> str:
     return f"{value:{sign}.2f}" + (f" ± {u:.2f}" if u is not None else "")
 
 
-def _worst_first(pins: Sequence[Mapping[str, Any]], tolerance: Tolerance) -> list[Mapping[str, Any]]:
-    """Sort pins: NG first, then by the largest share of a limit that they use."""
+def _words(characteristic: str) -> str:
+    return characteristic.replace("_", " ")
+
+
+def _worst_first(found: Inspected, tolerance: Tolerance) -> list[Mapping[str, Any]]:
+    """Sort a part's pins: NG first, then by how much is open of an UNSURE one, then by the largest share of a limit."""
     order = {"NG": 0, "UNSURE": 1, "OK": 2}
-    return sorted(
-        pins, key=lambda pin: (order[_COLOURS[pin["decision"]]], -_share(pin, tolerance.limits(pin["address"])))
-    )
+
+    def key(pin: Mapping[str, Any]) -> tuple[int, int, float]:
+        colour = _COLOURS[pin["decision"]]
+        grade = _open_grade(pin, found.judged) if colour == "UNSURE" else 0
+        return order[colour], -grade, -_share(pin, tolerance.limits(pin["address"]), found.judged)
+
+    return sorted(found.pins, key=key)
 
 
-def _share(pin: Mapping[str, Any], limits: Limits) -> float:
-    """The largest measure of a pin as a share of its limit; a missing pin is worse than any."""
+def _open_grade(pin: Mapping[str, Any], judged: Collection[str]) -> int:
+    """How bad an UNSURE pin may be: 3 perhaps missing, 2 not seen, 1 near to a limit, 0 only undetermined."""
+    decisions = {name: decision for name, decision in pin["decisions"].items() if name in judged}
+    if pin["kind"] == "missing" or decisions.get(PRESENCE, "conform") != "conform":
+        return 3
+    grades = {"not_seen": 2, "undecided": 1}
+    return max((grades.get(decision, 0) for decision in decisions.values()), default=0)
+
+
+def _share(pin: Mapping[str, Any], limits: Limits, judged: Collection[str]) -> float:
+    """The largest judged measure of a pin as a share of its limit; a missing pin is worse than any."""
     if pin["kind"] == "missing":
         return math.inf
     retraction = pin.get("retraction_mm") or 0.0
     height = retraction / limits.retraction_mm if retraction > 0 else -retraction / limits.protrusion_mm
-    return max(float(pin.get("true_position_mm") or 0.0) / limits.true_position_mm, float(height))
+    place = float(pin.get("true_position_mm") or 0.0) / limits.true_position_mm
+    return max(place if TRUE_POSITION in judged else 0.0, float(height) if HEIGHT in judged else 0.0)
 
 
 def _short(pin: Mapping[str, Any]) -> str:
@@ -161,8 +201,8 @@ def _short(pin: Mapping[str, Any]) -> str:
     return f"{pin['address']} {pin['kind']}"
 
 
-def _said(pin: Mapping[str, Any], limits: Limits) -> str:
-    address, kind, decisions = pin["address"], pin["kind"], pin["decisions"]
+def _said(pin: Mapping[str, Any], limits: Limits, judged: Collection[str]) -> str:
+    address, kind = pin["address"], pin["kind"]
     if kind == "missing":
         return f"{address} missing"
     place = f"true position {_number(pin['true_position_mm'], pin['u_true_position_mm'])} mm"
@@ -172,11 +212,12 @@ def _said(pin: Mapping[str, Any], limits: Limits) -> str:
     if kind in ("retracted", "protruding"):
         limit = limits.retraction_mm if kind == "retracted" else limits.protrusion_mm
         return f"{address} {kind} {_number(abs(retraction or 0.0), u)} mm (limit {limit:g})"
-    for name, decision in decisions.items():
-        if decision in _OPEN:
-            return f"{address}: {name.replace('_', ' ')} {decision.replace('_', ' ')}"
-    if decisions.get("true_position") == "undecided":
-        return f"{address}: {place} is too near to its limit {limits.true_position_mm:g}"
-    if decisions.get("height") == "undecided":
-        return f"{address}: height {_number(-(retraction or 0.0), u, '+')} mm is too near to its limit"
-    return f"{address}: presence undecided"
+    near = {
+        PRESENCE: "presence undecided",
+        TRUE_POSITION: f"{place} is too near to its limit {limits.true_position_mm:g}",
+        HEIGHT: f"height {_number(-(retraction or 0.0), u, '+')} mm is too near to its limit",
+    }
+    decisions = {name: decision for name, decision in pin["decisions"].items() if name in judged}
+    said = [near[name] for name in CHARACTERISTICS if decisions.get(name) == "undecided"]
+    said += [f"{_words(name)} {_words(decision)}" for name, decision in decisions.items() if decision in _OPEN]
+    return f"{address}: {', '.join(said)}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from blender_scripts.contract.errors import InputError
 from generator.io.view_names import DEFAULT_VIEW
-from generator.locating.drawings import StatedDrawing, choose
+from generator.locating.drawings import StatedDrawing
 from generator.locating.gauge_file import GaugeFile, read_gauge_file
 from generator.locating.straightening import Straightener
 from generator.soart.inspection import STRAIGHTENED
@@ -71,7 +71,7 @@ def _words(key: Mapping[str, Any] | None) -> str:
 
 def _held(options: argparse.Namespace) -> tuple[GaugeFile, StatedDrawing]:
     held = read_gauge_file(options.model)
-    return held, choose(held.drawings, options.scene, options.housing, options.terminal)
+    return held, held.drawing(options.scene, options.housing, options.terminal)
 
 
 def _straightener(held: GaugeFile, drawing: StatedDrawing, view: str) -> Straightener:

@@ -1,7 +1,9 @@
 """Verdicts as JSON and as pictures, and files that are no pictures."""
 
 import hashlib
+import io
 import json
+import os
 import shutil
 import time
 from pathlib import Path
@@ -249,6 +251,48 @@ def test_pictures_of_one_name_do_not_overwrite_each_other(tmp_path):
     assert time.process_time() - began < 2
     assert names[:8] == [*("x.png", "x_3.png", "x_2.png", "x_3_2.png", "x_4.png", "x_3_3.png", "x_5.png", "x_3_4.png")]
     assert len(set(names)) == len(many)
+
+
+def test_no_sheet_has_the_name_of_another_picture(trained_run, pictures, tmp_path):
+    files = [tmp_path / name for name in ("a/ok00.png", "b/ok00.png", "b/ok00_2.png")]
+    assert sheet_names(files) == ["ok00.png", "ok00_3.png", "ok00_2.png"]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        shutil.copy(pictures / "train000.png", file)
+    out = tmp_path / "out"
+    assert main(["--model", str(trained_run), *map(str, files), "-o", str(out)]) == 0
+    verdicts = json.loads((out / "predictions.json").read_text(encoding="utf-8"))
+    named = {Path(one["file"]).relative_to(tmp_path).as_posix(): one["sheet"] for one in verdicts}
+    assert named == {"a/ok00.png": "ok00.png", "b/ok00.png": "ok00_3.png", "b/ok00_2.png": "ok00_2.png"}
+    assert {path.name for path in out.glob("*.png")} == set(named.values())
+
+
+def test_a_run_is_never_replaced_by_verdicts(trained_run, pictures, tmp_path, capsys):
+    before = {path: path.read_bytes() for path in trained_run.rglob("*") if path.is_file()}
+    words = ["--model", str(trained_run), str(pictures)]
+    assert main([*words, "--json", str(trained_run / "config.json")]) == 2
+    assert "config.json: expected a file outside the run's folder" in capsys.readouterr().err
+    assert main([*words, "-o", str(trained_run)]) == 2
+    assert "expected another folder than the run's (--model), got the run's folder" in capsys.readouterr().err
+    assert main([*words, "-o", str(tmp_path / "o"), "--json", str(tmp_path / "o" / "train000.png")]) == 2
+    assert before == {path: path.read_bytes() for path in trained_run.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("option", ["--json", "-o"])
+def test_a_place_where_nothing_can_be_written_is_named_before_anything_is_judged(trained_run, pictures, option, capsys):
+    assert main(["--model", str(trained_run), str(pictures), option, "/proc/x"]) == 2
+    said = capsys.readouterr()
+    assert "/proc/x: expected a f" in said.err and not said.out
+
+
+def test_a_name_that_is_not_utf8_keeps_its_verdict_and_its_bytes(trained_run, pictures, tmp_path, monkeypatch):
+    file = Path(os.fsdecode(os.fsencode(tmp_path) + b"/Geh\xe4use.png"))
+    shutil.copy(pictures / "train000.png", file)
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), "utf-8", errors="strict"))
+    assert main(["--model", str(trained_run), str(file), "-o", str(tmp_path / "out")]) == 0
+    (one,) = json.loads((tmp_path / "out" / "predictions.json").read_text(encoding="utf-8"))
+    assert os.fsencode(one["file"]) == os.fsencode(file) and one["verdict"] == "NG"
+    assert main(["--model", str(trained_run), str(file), "-o", str(tmp_path / "out")]) == 0
 
 
 def test_a_prediction_starts_without_what_only_training_and_evaluation_need():

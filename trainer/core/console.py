@@ -30,8 +30,16 @@ def say(text: str) -> None:
     if os.environ.get("WORLD_SIZE", "1") != "1" and os.environ.get("RANK", "0") != "0":
         return
     _Stage.spoken = time.monotonic()
-    tqdm.write(text, file=sys.stdout)
+    tqdm.write(_printable(text), file=sys.stdout)
     sys.stdout.flush()
+
+
+def _printable(text: str) -> str:
+    """The text with escapes for what the terminal cannot show, such as bytes of file names that are not UTF-8."""
+    if getattr(sys.stdout, "errors", None) != "strict":
+        return text
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def stage(text: str | Callable[[], str]) -> None:

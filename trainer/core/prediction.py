@@ -14,6 +14,7 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from blender_scripts.contract.output_path import check_writable
 from generator.io import pictures as decoder
 from generator.io.checksum import sha256_of
 from generator.io.view_names import parts_of
@@ -119,7 +120,7 @@ class Judge:
             tuple(reasons),
             file=str(single) if single else None,
             files={view: str(file) for view, file in views.items()} or None,
-            sha256=_sha256(single) if single else {view: _sha256(file) or "" for view, file in views.items()},
+            sha256=sha256_or_none(single) if single else {v: sha256_or_none(file) or "" for v, file in views.items()},
             model={"name": self.name, "hash": self.sha256},
             tolerance=self.tolerance,
             judged=[one for name in self.classes for one in CHARACTERISTICS.get(name, ())],
@@ -136,7 +137,7 @@ class Judge:
         return self.document(Verdict.INVALID, [f"file: {problem}" for problem in problems], of, **more)
 
 
-def _sha256(file: Path) -> str | None:
+def sha256_or_none(file: Path) -> str | None:
     """Return the SHA-256 of a file, in hex; None where it cannot be read."""
     try:
         return sha256_of(file)
@@ -238,14 +239,19 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
 
 
 def sheet_names(files: Sequence[Path]) -> list[str]:
-    """Return the file name of each picture's sheet: the picture's with .png, and _2, _3, … if several have one name."""
+    """Return the file name of each picture's sheet: the picture's with .png, and _2, _3, … if several have one name.
+
+    No sheet gets the name of another picture.
+    """
+    own = {f"{file.stem}.png" for file in files}
     names: dict[str, None] = {}
     following: dict[str, int] = {}  # by stem, the next number to try
     for file in files:
-        number = following.get(file.stem, 1)
-        while (name := f"{file.stem}_{number}.png" if number > 1 else f"{file.stem}.png") in names:
-            number += 1
-        following[file.stem] = number + 1
+        number, name = following.get(file.stem, 1), f"{file.stem}.png"
+        while name in names or (number > 1 and name in own):
+            number = max(number, 2)
+            name, number = f"{file.stem}_{number}.png", number + 1
+        following[file.stem] = number
         names[name] = None
     return list(names)
 
@@ -263,7 +269,8 @@ def _earlier(out: Path) -> list[str]:
         raise InputError(
             f"--out {out}: expected {expected}, got an unreadable one ({type(e).__name__}: {e}); give another --out"
         ) from e
-    return [PREDICTIONS, *sheet_names(places)]
+    named = [one["sheet"] for one in verdicts if isinstance(one.get("sheet"), str)]
+    return [PREDICTIONS, *sheet_names(places), *(name for name in named if name == Path(name).name)]
 
 
 def _is_sheet(path: Path) -> bool:
@@ -287,30 +294,47 @@ def remove_earlier(targets: Collection[Path], out: Path | None, names: Collectio
         path.unlink(missing_ok=True)
 
 
-def check_json(target: Path, read: Collection[Path]) -> None:
-    """Check that verdicts can be written to `target` without replacing an input file.
+def check_json(target: Path, read: Collection[Path], run: Path, sheets: Collection[Path] = ()) -> None:
+    """Check that verdicts can be written to `target` without replacing an input file, a file of the run or a sheet.
+
+    Args:
+        target: The file of --json.
+        read: The input files.
+        run: The run's folder.
+        sheets: Paths of the sheets that will be written.
 
     Raises:
-        InputError: `target` is a folder, its folder does not exist, or it is one of the files in `read`.
+        InputError: `target` is a folder, its folder does not exist or cannot be written, it lies in the run's folder,
+            or it is one of the files in `read` or `sheets`.
     """
     if target.is_dir() or not target.parent.is_dir():
         got = "a folder" if target.is_dir() else f"no folder {target.parent}"
         raise InputError(f"--json {target}: expected a file in a folder that exists, got {got}")
-    if target.resolve() in {file.resolve() for file in read}:
+    place = target.resolve()
+    if place in {file.resolve() for file in read}:
         raise InputError(f"--json {target}: expected another file than the input files, got one of them")
+    if place.is_relative_to(run.resolve()):
+        raise InputError(f"--json {target}: expected a file outside the run's folder {run} (--model), got one in it")
+    if place in {file.resolve() for file in sheets}:
+        raise InputError(f"--json {target}: expected another file than the sheets of --out, got one of them")
+    with as_input_error():
+        check_writable(target.parent, f"--json {target}")
 
 
-def check_sheets(out: Path, files: Sequence[Path], names: Sequence[str]) -> None:
+def check_sheets(out: Path, files: Sequence[Path], names: Sequence[str], run: Path) -> None:
     """Check that sheets can be written into `out` without replacing an input picture or a file of another program.
 
     Args:
         out, files: The folder, and the input pictures.
         names: File names of the sheets.
+        run: The run's folder.
 
     Raises:
-        InputError: A file is in the way, or `out` holds the input pictures.
+        InputError: A file is in the way, or `out` is the run's folder or holds the input pictures.
     """
     check_place(out)
+    if out.resolve() == run.resolve():
+        raise InputError(f"--out {out}: expected another folder than the run's (--model), got the run's folder")
     if out.resolve() in {file.resolve().parent for file in files}:
         raise InputError(
             f"--out {out}: expected another folder than that of the input pictures, "

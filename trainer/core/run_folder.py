@@ -12,6 +12,7 @@ Every file is written to a temporary name and renamed.
 import csv
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from blender_scripts.contract.output_path import check_parents
+from blender_scripts.contract.output_path import check_parents, check_writable
 from generator.io.csv_text import csv_text
 from generator.io.json_text import parse_json
 from trainer.core.errors import InputError, as_input_error
@@ -48,8 +49,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write a JSON document atomically."""
-    write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    """Write a JSON document atomically; bytes of file names that are not UTF-8 become escapes such as `\\udce4`.
+
+    `os.fsencode` of a name that was read from such a file gives these bytes again.
+    """
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    write_text(path, re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def _parsed(path: Path) -> Any:
@@ -196,7 +201,8 @@ def check_place(out: Path) -> None:
     """Check that the folder of --out exists or can be made; changes nothing.
 
     Raises:
-        InputError: `out` or a folder above it is a file, or more than one of the folders above it is missing.
+        InputError: `out` or a folder above it is a file, more than one of the folders above it is missing, or nothing
+            can be written there.
     """
     for place in (out, *out.parents):
         if place.is_dir():
@@ -206,6 +212,7 @@ def check_place(out: Path) -> None:
             raise InputError(f"--out {out}: expected a folder, got {got}")
     with as_input_error():
         check_parents(out, "--out")
+        check_writable(out, f"--out {out}")
 
 
 def check_folder(run: Path, resume: bool, overwrite: bool, kind: str) -> None:

@@ -6,7 +6,6 @@ operating_points.png, report.html and, of each split with false or missed boxes,
 `trainer.florence2.metrics` computes the measures, `trainer.florence2.evaluation_page` writes the page.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -344,7 +343,7 @@ def evaluate(
         plots.calibration(reports, stage / "calibration.png")
         operating_points(reports, decision.SCORE, stage / results_folder.OPERATING_POINTS)
         write_page(stage, document)
-        run_folder.write_text(stage / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        run_folder.write_json(stage / EVALUATION, document)
     fitness = frozen.sentences() if frozen else [fitness_said(None)]
     fitness.append(calibration.said(frozen.calibration if frozen else None))
     for text in [*_headlines(reports), compared.sentence(), *fitness]:

@@ -10,7 +10,6 @@ Errors and decisions are compared with those of two gauges without a network: *a
 tip* takes the brightest pixels for the tip (`trainer.gauge.baseline`).
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -129,7 +128,7 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
         _write_csv(stage / MEASURED, lines)
         _write_csv(stage / PARTS, parts)
         write_page(stage, document)
-        run_folder.write_text(stage / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        run_folder.write_json(stage / EVALUATION, document)
     _announce(document)
     say(f"report: {out / REPORT}")
 

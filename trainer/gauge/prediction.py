@@ -15,9 +15,9 @@ from PIL import Image
 
 from blender_scripts.contract.tolerance import MEASURES, Tolerance
 from generator.io.certificate import Certificate, read_certificate
-from generator.io.checksum import sha256_of
 from generator.io.view_names import DEFAULT_VIEW, parts_of, view_of
-from generator.locating.drawings import StatedDrawing, choose, parse_drawings
+from generator.locating.drawings import StatedDrawing, choose, fitting, parse_drawings
+from generator.locating.factors import Factors
 from generator.locating.gauge import Gauge, Inspected, inspect_part, inspect_photograph
 from generator.locating.judge import CHARACTERISTICS
 from generator.locating.landmarks import queries
@@ -28,8 +28,8 @@ from trainer.core import adaptation, run_folder
 from trainer.core.adaptation import Adaptation
 from trainer.core.console import say
 from trainer.core.errors import InputError, as_input_error
-from trainer.core.frozen_threshold import digest
-from trainer.core.prediction import Judged, Judging
+from trainer.core.frozen_threshold import digest as sha256_of_weights
+from trainer.core.prediction import Judged, Judging, sha256_or_none
 from trainer.core.split import open_picture
 from trainer.gauge.finder import TorchFinder
 from trainer.gauge.gates import load_gates
@@ -44,7 +44,7 @@ class Options:
 
     Args:
         scene, housing, terminal: Names of the part's scene, housing and terminal; None: any. If several
-            connectors of the run fit these names, all of them must give equal measures.
+            connectors of the run's training fit these names, they may not differ in positions, walls or cameras.
         camera: View of pictures whose names state no view, with `find` of all; None: center, if the run has it.
         judged: Characteristics that the verdict covers.
         sheets: Whether to draw the measures into a picture of each part.
@@ -74,6 +74,7 @@ class Bench:
         model: `name` of the run, and `hash`, the SHA-256 of its weights.
         options: Options of the prediction.
         adaptation: How pictures are changed before they are measured; None: the run was not adapted to a station.
+        assumed: Which terminal was taken, if the options name none and others would give other measures; else empty.
     """
 
     gauge: Gauge
@@ -82,6 +83,7 @@ class Bench:
     model: Mapping[str, str]
     options: Options
     adaptation: Adaptation | None = None
+    assumed: str = ""
 
     def seen(self, pictures: Mapping[str, Image.Image]) -> dict[str, Image.Image]:
         """Return a part's pictures, by view, as the gauge measures them.
@@ -99,14 +101,15 @@ class Bench:
             found.verdict,
             found.reasons,
             files={view: str(file) for view, file in files.items()},
-            sha256={view: sha256_of(file) for view, file in files.items() if file.is_file()},
+            sha256={view: digest for view, file in files.items() if (digest := sha256_or_none(file))},
             model=self.model,
             tolerance={self.drawing.key[0]: self.tolerance.complete()},
             judged=list(self.options.judged),
             pins=found.pins,
         )
         said = sentence(found, self.tolerance)
-        warned = {"warnings": [adaptation.WARNING]} if self.adaptation is not None else {}
+        warnings = [*([adaptation.WARNING] if self.adaptation is not None else []), *filter(None, [self.assumed])]
+        warned = {"warnings": warnings} if warnings else {}
         more = found.document(self.drawing, self.options.judged)
         return envelope.to_json(part=part, sentence=said, **warned, **more)
 
@@ -146,7 +149,8 @@ def load_bench(run: Path, options: Options) -> Bench:
         except OSError as error:
             raise InputError(f"{run / CONNECTORS}: expected a gauge's file of connectors, got: {error}") from None
         drawings = parse_drawings(text, str(run / CONNECTORS))
-        drawing = choose(drawings, options.scene, options.housing, options.terminal)
+        named = options.scene, options.housing, options.terminal
+        drawing = choose(drawings, *named, loaded.likeness.trained)
     try:
         queries(drawing)
     except ValueError as error:
@@ -157,8 +161,24 @@ def load_bench(run: Path, options: Options) -> Bench:
     certificate = _certificate(options.calibration)
     gauge = Gauge(finder, loaded.pitch_px, factors, limits, gates, certificate, loaded.likeness)
     tolerance = tolerance_of(run_folder.tolerance_of(run) or {}, drawing, options.tolerance)
-    model = {"name": run.resolve().name, "hash": digest(run / run_folder.BEST)}
-    return Bench(gauge, drawing, tolerance, model, options, adaptation.load(run))
+    model = {"name": run.resolve().name, "hash": sha256_of_weights(run / run_folder.BEST)}
+    others = fitting(drawings, *named, loaded.likeness.trained)
+    assumed = _assumed(drawing, [each.key[2] for each in others], factors)
+    if assumed:
+        say(f"WARNING: {assumed}.")
+    return Bench(gauge, drawing, tolerance, model, options, adaptation.load(run), assumed)
+
+
+def _assumed(drawing: StatedDrawing, terminals: Sequence[str], factors: Factors) -> str:
+    """Say which terminal was taken if another of `terminals` would give other measures; else return an empty text."""
+    scene, housing, terminal = drawing.key
+    others = sorted(each for each in set(terminals) if factors.differ(scene, terminal, each))
+    if not others:
+        return ""
+    return (
+        f"connector: measured as {scene} with housing {housing} and terminal {terminal}; with terminal "
+        f"{' or '.join(others)} measures differ a little: --terminal NAME states the terminal"
+    )
 
 
 def _certificate(path: Path | None) -> Certificate | None:
@@ -259,7 +279,10 @@ def _outcomes(
     for part, files in parts.items():
         yield _of_part(bench, part, files)
     for number, file in enumerate(left):
-        why = [one for one in problems if one.startswith(f"{file}:")] or list(problems)
+        named = view_of(file, list(bench.gauge.gates))
+        begins = tuple(f"{each}:" for each in (file, *(named or ())[:1]))
+        why = [one for one in problems if one.startswith(begins)]
+        why = why or ["expected at most one picture of each view of its part, got several"]
         yield Judged(file, bench.unjudged(file, why), problems=[] if number else problems)
 
 

@@ -8,7 +8,6 @@ pictures. For a run on several views all counts are counts of parts.
 `trainer.vit.metrics` computes the measures, `trainer.vit.evaluation_page` shows them.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -355,7 +354,7 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
         run_folder.write_table(stage / PREDICTIONS, list(found.lines[0]), found.lines)
         write_pictures(stage, model, splits, found)
         write_page(stage, document)
-        run_folder.write_text(stage / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        run_folder.write_json(stage / EVALUATION, document)
     for name, measured in found.reports.items():
         say(_headline(name, measured, model.config))
     for text in verdict_shares.worse_than_validation(found.reports):

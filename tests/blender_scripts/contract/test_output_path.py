@@ -6,7 +6,7 @@ import pytest
 
 from blender_scripts.contract import output_path
 from blender_scripts.contract.errors import InputError
-from blender_scripts.contract.output_path import check_parents
+from blender_scripts.contract.output_path import check_parents, check_writable
 
 
 def refused(folder: Path, most: int = 1) -> str | None:
@@ -36,3 +36,11 @@ def test_no_mount_point_is_created(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "or mount its disk" in (refused(tmp_path / "disk" / "renders") or "")
     (tmp_path / "disk").mkdir()
     assert refused(tmp_path / "disk" / "renders") is None
+
+
+def test_a_place_that_takes_no_files_is_refused_and_none_is_left(tmp_path: Path) -> None:
+    check_writable(tmp_path / "a" / "b", "--out b")
+    assert not list(tmp_path.iterdir())
+    for folder in ("/proc", "/proc/x/y"):
+        with pytest.raises(InputError, match=rf"^--out {folder}: expected a folder that can be written, got an error"):
+            check_writable(Path(folder), f"--out {folder}")

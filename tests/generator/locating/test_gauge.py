@@ -1,13 +1,21 @@
 import dataclasses
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from blender_scripts.contract.errors import InputError
 from blender_scripts.contract.tolerance import Tolerance
+from generator.io import drawing
+from generator.locating import sheet
+from generator.locating.bias import PartBiases
 from generator.locating.drawings import choose, parse_drawings
+from generator.locating.factors import Factors, ValidationErrors
 from generator.locating.fit import Fit, FitLimits
 from generator.locating.gauge import inspect_part
+from generator.locating.gauge_file import GaugeFile
+from generator.locating.likeness import Likeness
 from generator.locating.pose import motion
 from generator.locating.sheet import draw_sheet, sentence
 from generator.verdict.envelope import Verdict
@@ -45,7 +53,56 @@ def test_what_one_view_does_not_show_is_not_ok_until_it_is_left_out():
     narrowed = inspected(("center",), judged=("presence", "true_position"))
     assert narrowed.verdict is Verdict.OK and narrowed.reasons == ("not inspected: height",)
     assert narrowed.document(drawing_of(), ("presence", "true_position"))["not_inspected"] == ["height"]
-    assert sentence(narrowed, TOLERANCE) == "OK: all 27 pins are within their limits; not inspected: height"
+    said = "OK: all 27 pins are present and within their limits of true position; not inspected: height"
+    assert sentence(narrowed, TOLERANCE) == said
+
+
+def test_nothing_is_said_of_what_is_not_judged(monkeypatch):
+    found = inspected(displaced={"r1c2": (1.5, -0.1, 0.0), "r2c5": (0.0, 0.0, 1.0)}, judged=("presence",))
+    left = "not inspected: true position; not inspected: height"
+    assert sentence(found, TOLERANCE) == f"OK: all 27 pins are present; {left}"
+    assert {pin["kind"] for pin in found.pins} == {"ok"} and {pin["decision"] for pin in found.pins} == {"conform"}
+    marks, table = Mock(side_effect=drawing.draw_marks), Mock(side_effect=drawing.table)
+    monkeypatch.setattr(sheet, "draw_marks", marks)
+    monkeypatch.setattr(sheet, "table", table)
+    draw_sheet(found, drawing_of(), pictures_of(THREE), TOLERANCE)
+    drawn, (header, *lines) = [mark for call in marks.call_args_list for mark in call.args[1]], table.call_args.args[0]
+    assert len(drawn) == 81 and all(mark.end is None and not mark.is_dashed for mark in drawn)
+    assert header[5] == "height (not judged)" and {line[4] for line in lines} == {"not judged"}
+    found = inspected(displaced={"r1c2": (0.0, -0.7, 0.0), "r2c5": (0.5, 0.0, 1.2)}, judged=("height",))
+    assert sentence(found, TOLERANCE).startswith("NG: r2c5 retracted ")
+    assert [pin["address"] for pin in found.pins if pin["kind"] != "ok"] == ["r2c5"]
+
+
+def test_the_sentence_says_all_that_is_open_of_the_worst_pin():
+    found = inspected(("center",), displaced={"r2c5": (0.4, 0.0, 0.0)})
+    assert "r2c5: true position 0.8" in sentence(found, TOLERANCE)
+    assert "is too near to its limit 0.8, height undetermined, and 26 more" in sentence(found, TOLERANCE)
+    pins = [dict(pin) for pin in found.pins]
+    hidden = {"decision": "not_seen", "decisions": {"presence": "conform", "true_position": "not_seen"}}
+    pins[3] |= hidden
+    said = sentence(dataclasses.replace(found, pins=pins), TOLERANCE)
+    assert said.startswith(f"UNSURE: {pins[3]['address']}: true position not seen, and ")
+    pins[7] |= {"decision": "undetermined", "decisions": {"presence": "undecided", "height": "undetermined"}}
+    said = sentence(dataclasses.replace(found, pins=pins), TOLERANCE)
+    assert said.startswith(f"UNSURE: {pins[7]['address']}: presence undecided, height undetermined, and ")
+
+
+def test_a_size_is_refused_by_the_files_own_size():
+    class Refuses:
+        def reasons(self, picture):
+            return ["size: {} x {} px, diagonal 1, not 2 px as training pictures".format(*picture.size)]
+
+    gauge = gauge_of(ExactFinder(drawing_of(), ("center",)))
+    gauge = dataclasses.replace(gauge, gates={"center": Refuses()})
+    for size, said in (((256, 128), "256 x 128 px, "), ((512, 256), "512 x 256 px, resampled to 255 x 128 px, ")):
+        found = inspect_part(gauge, drawing_of(), {"center": Image.new("RGB", size)}, TOLERANCE)
+        assert found.reasons[0].startswith(f"size: {said}diagonal 1")
+
+
+def test_a_sheet_can_be_drawn_for_any_limit():
+    tolerance = Tolerance(1e-320, 1e-320)
+    assert draw_sheet(inspected(("center",)), drawing_of(), pictures_of(("center",)), tolerance).width > 500
 
 
 def test_any_tolerance_is_followed_also_of_one_address():
@@ -94,6 +151,29 @@ def test_the_connector_is_asked_for_only_where_it_matters():
         choose({first: drawings[first], second: moved}, None, None, None)
 
 
+def test_names_that_training_showed_are_preferred_to_those_of_test_splits():
+    pairs = [("ribbed", "square"), ("plain", "square"), ("plain", "round")]
+    drawings = parse_drawings(connectors_text(*pairs), "here")
+    trained = {("connector_3x9", "plain", "round")}
+    assert choose(drawings, None, None, None, trained).key[1:] == ("plain", "round")
+    assert choose(drawings, None, "ribbed", None, trained).key[1:] == ("ribbed", "square")
+    assert choose(drawings, None, None, "square", trained).key[1:] == ("plain", "square")
+    far = dataclasses.replace(drawings[("connector_3x9", *pairs[0])], positions=())
+    assert choose({**drawings, far.key: far}, None, None, None, trained).key[1] == "plain"
+    likeness = Likeness(frozenset(trained), {})
+    gauge = dataclasses.replace(gauge_of(ExactFinder(drawing_of(), THREE)), likeness=likeness)
+    assert GaugeFile("g", "", gauge, drawings, {}).drawing().key[1:] == ("plain", "round")
+
+
+def test_terminals_differ_by_their_slopes_and_biases():
+    factors = Factors(slopes={"": 0.98, "round": 0.97})
+    assert factors.differ("a", "round", "square") and not factors.differ("a", "square", "gold")
+    assert not factors.differ("a", "round", "round")
+    biases = PartBiases({}, [("a", "gold")], np.zeros(1, int), np.zeros((1, 3)))
+    known = Factors(errors=ValidationErrors({}, np.zeros((1, 1, 3)), {"center": biases}))
+    assert known.differ("a", "gold", "square") and not known.differ("b", "gold", "square")
+
+
 @pytest.mark.parametrize(
     "text", ["{", '{"schema": 2}', '{"schema": 1, "connectors": []}', '{"schema": 1, "connectors": [{}]}']
 )
@@ -106,8 +186,8 @@ def test_the_sheet_shows_views_and_table_and_says_the_worst():
     found = inspected(displaced={"r1c2": (0.5, -0.1, 0.0), "r2c5": (0.38, 0.0, 0.0)})
     said = sentence(found, TOLERANCE)
     assert said.startswith("NG: r1c2 bent, true position 1.0") and said.endswith("(limit 0.8)")
-    sheet = draw_sheet(found, drawing_of(), pictures_of(THREE), TOLERANCE)
+    drawn = draw_sheet(found, drawing_of(), pictures_of(THREE), TOLERANCE)
     refused = draw_sheet(
         dataclasses.replace(found, verdict=Verdict.INVALID, pins=()), drawing_of(), pictures_of(THREE), TOLERANCE
     )
-    assert sheet.width > 1500 and np.asarray(sheet).std() > np.asarray(refused).std()
+    assert drawn.width > 1500 and np.asarray(drawn).std() > np.asarray(refused).std()

@@ -68,7 +68,7 @@ def test_a_turned_part_that_looks_alike_after_a_half_turn_has_no_addresses():
     ("places", "reason"),
     [
         ((), "not located: "),
-        ((complex(100, 175),), "view: some of the part lies outside the picture"),
+        ((complex(100, 175),), "view: some of the part lies outside the photograph"),
         ((complex(215, 90), complex(215, 270)), "ambiguous: the part fits nearly as well at 215, 270 px, turned by 0°"),
     ],
     ids=["none", "cut off", "two"],

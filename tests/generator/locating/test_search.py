@@ -114,6 +114,19 @@ def test_a_photograph_without_the_part_is_invalid():
     assert found.reasons and found.document([]) == {"place": None}
 
 
+@pytest.mark.parametrize(
+    ("scale", "x", "said"),
+    [
+        (0.45, 215.0, "not located: neighbouring pins are 0.45 times as far apart as in the training pictures, "),
+        (1.0, 105.0, "view: some of the part lies outside the photograph"),
+    ],
+)
+def test_a_part_of_another_scale_or_cut_by_an_edge_is_refused(scale, x, said):
+    found = found_in(photograph(placed(scale, 0.0, x)))
+    assert any(reason.startswith(said) for reason in found.reasons), found.reasons
+    assert found.document([]) == {"place": None}
+
+
 def test_two_parts_are_ambiguous():
     picture = photograph(placed(0.7, 0.0, 200.0, 90.0))
     found = found_in(draw_part(picture, ROWS, np.eye(4), placed(0.7, 5.0, 220.0, 260.0)))

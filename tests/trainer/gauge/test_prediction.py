@@ -194,6 +194,56 @@ def test_a_part_that_training_never_showed_is_invalid(gauge_run, tmp_path, exact
         load_run(run)
 
 
+def test_a_name_that_is_not_given_is_one_that_training_showed(gauge_run, tmp_path, exact):
+    run = shutil.copytree(gauge_run, tmp_path / "run")
+    Likeness(frozenset({("connector_3x9", "ribbed", "square")}), {}).save(run)  # plain round comes first in the file
+    _, (one,) = predicted(run, tmp_path)
+    assert one["verdict"] == "NG" and one["connector"]["housing"] == "ribbed" and "warnings" not in one
+    _, (one,) = predicted(run, tmp_path, "--housing", "plain", "--terminal", "round")
+    assert one["reasons"][0] == "unlike training: housing plain, in training ribbed (scene connector_3x9)"
+
+
+def test_a_terminal_that_was_not_named_but_matters_is_stated(gauge_run, tmp_path, exact, capsys):
+    run = shutil.copytree(gauge_run, tmp_path / "run")
+    slopes = {"": 0.98, "round": 0.97, "square": 0.99}
+    save_uncertainty(run, Uncertainty(tip=1.3, foot=1.1, edge=1.2, slopes=slopes), ERRORS)
+    _, (one,) = predicted(run, tmp_path)
+    (warning,) = one["warnings"]
+    assert warning.startswith("connector: measured as connector_3x9 with housing plain and terminal round; with ")
+    assert "with terminal square measures differ" in warning and f"WARNING: {warning}." in capsys.readouterr().out
+    _, (one,) = predicted(run, tmp_path, "--terminal", "round")
+    assert "warnings" not in one
+
+
+def test_a_picture_that_cannot_be_read_costs_only_its_own_part_the_verdict(gauge_run, tmp_path, exact, monkeypatch):
+    opened = Path.open
+
+    def refuse(path, *mode, **more):
+        if path.name == "bad_top.png":
+            raise OSError(5, "Input/output error", str(path))
+        return opened(path, *mode, **more)
+
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("bad_center.png", "bad_top.png", "good_center.png", "good_top.png"):
+        grey(1 if "top" in name else 0).save(folder / name)
+    monkeypatch.setattr(Path, "open", refuse)
+    assert predict.main(["--model", str(gauge_run), str(folder), "-o", str(tmp_path / "out")]) == 2
+    bad, good = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert (bad["verdict"], good["verdict"]) == ("INVALID", "NG") and list(bad["sha256"]) == ["center"]
+    assert bad["reasons"][0].startswith("file: ") and "bad_top.png" in bad["reasons"][0]
+
+
+def test_pictures_of_a_part_with_two_of_one_view_state_their_own_reason(gauge_run, tmp_path, exact):
+    names = ("a_center.png", "a-center.png", "a_top.png", "b_center.png", "b-center.png", "c_center.png")
+    predicted(gauge_run, tmp_path, names=names)
+    found = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert Path(found[0]["part"]).name == "c" and found[0]["sheet"] == "c.png"
+    reasons = {Path(one["file"]).name: one["reasons"] for one in found[1:]}
+    assert set(reasons) == set(names[:5]) and {len(each) for each in reasons.values()} == {1}
+    assert all(f"/{name[0]}: expected one picture of view center" in each for name, (each,) in reasons.items())
+
+
 def test_without_a_tolerance_of_the_run_one_must_be_given():
     with pytest.raises(InputError, match="expected retraction_mm, as the run states no tolerance"):
         prediction.tolerance_of({}, drawing_of(), {"true_position_mm": 1.0})
