@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from generator.matching.scene_text import Key, with_values
 from generator.matching.shifts import Edges, measure
 from generator.matching.start import LEAST_SCORE, Starter
 from generator.matching.station import Station, station_of
+from generator.matching.twins import SAMPLES, Twins
 
 # Largest shift, px, that is looked for in each round of the camera's fit; photographs of the fit of the light.
 _REACH_PX = (6.0, 2.5, 1.5)
@@ -34,11 +35,8 @@ _LIGHT_PHOTOGRAPHS = 2
 # A photograph that has a smaller share of a render's edges does not show the part, or not in this view: of photographs
 # of the part it is 0.9, from another camera of the same station 0.4.
 _LEAST_SHARE = 0.6
-# Light paths per pixel of renders that are compared with photographs: with few, edges are wider than a lens makes them.
-_SAMPLES = 12
-# Photographs by which the kind of blur is chosen, and pixels of all of them; light paths per pixel of these renders, as
-# noise hides an open lens.
-_BLUR_PHOTOGRAPHS, _BLUR_PIXELS, _CLEAN_SAMPLES = 3, 1 << 18, 32
+# Photographs by which the kind of blur is chosen, and pixels of all of them.
+_BLUR_PHOTOGRAPHS, _BLUR_PIXELS = 3, 1 << 18
 # Rounds of renders with the blur, of which the best is compared with all photographs; smallest variance, px^2, that a
 # blur adds to renders, by which it can be corrected.
 _BLUR_STEPS, _LEAST_ADDED = 3, 0.02
@@ -179,7 +177,7 @@ def _camera(
     variance = 0.0
     for number, reach in enumerate(_REACH_PX):
         say(f"camera, round {number + 1} of {len(_REACH_PX)}")
-        samples = _SAMPLES if number else None
+        samples = SAMPLES if number else None
         wanted = [Wanted({**values, **lens_values, **_still(seen)}, pose, samples=samples) for pose in poses]
         renders = render_all(seen, wanted, f"round{number}")
         # Edges beside sharp ones appear elsewhere if they are blurred.
@@ -244,70 +242,59 @@ def _sensor_and_lens(result: Matched, shot: Shot, renders: Sequence[Rendered], e
     look |= lens_values
 
     heights, upright = _heights(result, connector, shot)
+    twins = Twins(shot, look, fitted.poses, heights, upright)
+    spread_pair = _lens(result, twins, renders, edges)
+    result.differences = _differences(photographs, result.renders, renders, spread_pair, noise, balance, connector)
 
-    def twins(
-        values: Mapping[Key, Any], name: str, focus: float | None = None, clean: Sequence[int] = ()
-    ) -> list[Rendered]:
-        """Render all photographs with other parts and the sensor's noise, or those of the numbers `clean` without."""
-        wanted = []
-        for number in clean or range(len(fitted.poses)):
-            pose = fitted.poses[number]
-            own = {**look, **values}
-            # The camera's focus stays as it is; what moves from one placing to the next is the part.
-            if focus is not None:
-                own[view_key(shot, "focus_z_mm")] = heights[number] - focus * upright
-            part, samples = (None, _CLEAN_SAMPLES) if clean else (number + 1, _SAMPLES)
-            wanted.append(Wanted(own, pose, part=part, samples=samples))
-        return render_all(shot, wanted, name)
 
-    scene = shot.connector({**result.values(), **lens_values})
+def _lens(result: Matched, twins: Twins, renders: Sequence[Rendered], edges: Sequence[Edges]) -> tuple[float, float]:
+    """Fit the blur, and render the fitted scene; adds to `result`.
 
-    def lens_of(blur: Blur) -> list[Quantity]:
-        place = float(np.median(heights)), upright
-        found = blur_quantities(blur, shot, scene, _focal_mm(fitted, connector, shot), place, found_wider.mean)
-        if blur.kind in OPEN and connector.samples < _SAMPLES:
-            said = "an open lens needs this many light paths"
-            found.append(Quantity(("picture", "samples"), connector.samples, _SAMPLES, None, said))
-        return found
-
-    def values_of(blur: Blur) -> dict[Key, Any]:
-        return _still(shot) | {each.key: each.value for each in lens_of(blur) if each.value is not None}
-
-    def focus_of(blur: Blur) -> float | None:
-        return blur.second if blur.kind in OPEN else None
-
-    most = min(_BLUR_PHOTOGRAPHS, len(photographs), max(1, _BLUR_PIXELS // (connector.width * connector.height)))
-    some = np.linspace(0, len(photographs) - 1, most).round().astype(int).tolist()
-    tries = iter(range(1000))
-
-    def clean(blur: Blur) -> list[Rendered]:
-        return twins(values_of(blur), f"kind{next(tries)}", focus_of(blur), some)
-
+    Returns:
+        How much wider edges are than in a sharp render, px^2: those of the photographs, and of the fitted scene.
+    """
+    shot, fitted, photographs = twins.shot, result.fitted, [photo.pixels for photo in result.used]
+    connector = shot.connector()
+    scene = shot.connector({**result.values(), **_lens_values(fitted, connector, shot)})
     lens = replace(renders[0].camera.lens, focal_px=fitted.focal_px)
     cameras = [
         replace(each.camera, matrix_world=pose, lens=lens) for each, pose in zip(renders, fitted.poses, strict=True)
     ]
     ours = spreads(photographs, renders, edges, cameras)
-    sharp_twins = twins(_still(shot), "sharp")
+    sharp_twins = twins.render(_still(shot), "sharp")
     sharp = _spreads_of(sharp_twins, renders, cameras)
-    found_wider = widening(ours, sharp, cameras[0])
-    blur = choose(found_wider, ours, [photographs[i] for i in some], [edges[i] for i in some], clean)
+    wider = widening(ours, sharp, cameras[0])
+
+    def lens_of(blur: Blur) -> list[Quantity]:
+        place = float(np.median(twins.heights)), twins.upright
+        found = blur_quantities(blur, shot, scene, _focal_mm(fitted, connector, shot), place, wider.mean)
+        if blur.kind in OPEN and connector.samples < SAMPLES:
+            said = "an open lens needs this many light paths"
+            found.append(Quantity(("picture", "samples"), connector.samples, SAMPLES, None, said))
+        return found
+
+    def rendered(blur: Blur, name: str, clean: Sequence[int] = ()) -> list[Rendered]:
+        values = _still(shot) | {each.key: each.value for each in lens_of(blur) if each.value is not None}
+        return twins.render(values, name, blur.second if blur.kind in OPEN else None, clean)
+
+    most = min(_BLUR_PHOTOGRAPHS, len(photographs), max(1, _BLUR_PIXELS // (connector.width * connector.height)))
+    some = np.linspace(0, len(photographs) - 1, most).round().astype(int).tolist()
+    tries = iter(range(1000))
+    of_some = [photographs[i] for i in some], [edges[i] for i in some]
+    blur = choose(wider, ours, *of_some, lambda blur: rendered(blur, f"kind{next(tries)}", some))
     first = best = blur
-    others, theirs = sharp_twins, sharp
+    result.renders, theirs = sharp_twins, sharp
     for step in range(_BLUR_STEPS if blur.kind != "none" else 0):
-        tried = twins(values_of(blur), f"blurred{step}", focus_of(blur))
+        tried = rendered(blur, f"blurred{step}")
         spread = _spreads_of(tried, renders, cameras)
         if not step or abs(spread.best() - ours.best()) < abs(theirs.best() - ours.best()):
-            best, others, theirs = blur, tried, spread
+            best, result.renders, theirs = blur, tried, spread
         added = spread.best() - sharp.best()
         if added < _LEAST_ADDED or ours.best() - sharp.best() < _LEAST_ADDED:
             break
         blur = blur.scaled((ours.best() - sharp.best()) / added)
     result.quantities += lens_of(best.doubted(first))
-    result.renders = others
-    result.differences = _differences(
-        photographs, others, renders, (ours.best(), theirs.best()), noise, balance, connector
-    )
+    return ours.best(), theirs.best()
 
 
 def _spreads_of(others: Sequence[Rendered], renders: Sequence[Rendered], cameras: Sequence[Camera]) -> Spreads:
