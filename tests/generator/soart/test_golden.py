@@ -105,6 +105,21 @@ def test_bad_pictures_with_the_same_fault_do_not_hide_each_other(tmp_path: Path)
     assert kept(chosen(tmp_path, {**good(20), **bad})) == set(good(20))
 
 
+@pytest.mark.parametrize("brighter", [15, 40])
+def test_bad_pictures_that_are_no_outliers_are_kept_and_named_by_a_warning(tmp_path: Path, brighter: int) -> None:
+    bad = {f"x{n}.png": values(50 + n) for n in range(3)}
+    for picture in bad.values():
+        picture[28:38, 44:54] = np.clip(picture[28:38, 44:54].astype(int) + brighter, 0, 255)
+    golden = chosen(tmp_path, {**good(20), **bad})
+    if brighter > 15:
+        assert set(golden.set_aside) == set(bad) and golden.warnings == []
+    else:
+        assert kept(golden) == {*good(20), *bad}
+        assert [line.partition(": their")[0] for line in golden.warnings] == [
+            f"warning: 3 of 23 OK pictures differ much from the others ({', '.join(bad)})"
+        ]
+
+
 def test_the_unit_space_has_no_picture_that_was_set_aside(tmp_path: Path, monkeypatch) -> None:
     """However many rounds find outliers: the model is fitted to the pictures that are left, the last ones are named."""
     monkeypatch.setattr(choosing, "_stand_out", lambda scores: np.arange(len(scores)) == len(scores) - 1)
