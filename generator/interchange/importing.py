@@ -222,15 +222,13 @@ def _import_options(args: argparse.Namespace) -> ImportOptions:
 
 def _place_problems(args: argparse.Namespace) -> Iterator[str]:
     """List why the dataset may not be written into --to: it would lie among the pictures or renders that are read."""
+    to = f"--to {args.to}: expected a folder"
     if args.renders is not None and _overlap(args.to.resolve(), args.renders.resolve()):
-        yield (
-            f"--to {args.to}: expected a folder apart from {args.renders} (--with), got one that lies in it or "
-            "contains it"
-        )
+        yield f"{to} apart from {args.renders} (--with), got one that lies in it or contains it"
     # The next import would read a dataset among the labelled pictures as some of them.
     for folder, given in ((args.source, "SOURCE"), (args.images, "--images")):
         if folder is not None and folder.is_dir() and args.to.resolve().is_relative_to(folder.resolve()):
-            yield f"--to {args.to}: expected a folder outside of {folder} ({given}), got one that lies in it"
+            yield f"{to} outside of {folder} ({given}), got one that lies in it"
 
 
 def _overlap(one: Path, other: Path) -> bool:

@@ -822,8 +822,10 @@ def test_what_is_there_is_not_overwritten(built, tmp_path, capsys):
     assert export(built / "dataset", "--format", "coco", "--to", tmp_path / "out") == 2
     assert import_(built / "coco", "--format", "coco", "--to", tmp_path / "out") == 2
     assert export(tmp_path, "--format", "coco", "--to", tmp_path / "new") == 2
+    assert export(built / "dataset", "--format", "coco", "--to", built / "dataset/coco") == 2
     told = capsys.readouterr().err
     assert "expected a new or empty folder" in told and "expected a Pinsight dataset" in told
+    assert f"expected a folder outside of {built / 'dataset'}, got one that lies in it" in told
     assert (tmp_path / "out/mine.txt").read_text() == "mine"
 
 
