@@ -171,8 +171,6 @@ def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool
     golden.kept.sort(key=lambda one: one is not first)  # the first picture is the one that the others are aligned with
     model.fit(one.small for one in golden.kept)
     _drop_in_rounds(golden, model, keep_outliers, lambda: None)
-    if not keep_outliers:  # else there are warnings of them
-        _warn_of_doubtful(golden, model.scores_)
     if model.evidence_.residual - RESIDUAL_MARGIN > LARGEST:
         golden.warnings.append(
             f"warning: the OK pictures differ much from each other after alignment (misfit up to "
@@ -180,6 +178,25 @@ def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool
             "judged OK; take sharp pictures with the part in nearly the same place, or raise --rotation"
         )
     return golden
+
+
+def warn_of_doubtful(golden: Golden, scores: np.ndarray) -> None:
+    """Warn of pictures with high scores that are no outliers: they may be defective, as they may be good.
+
+    Args:
+        golden: what `choose` returned; its warnings are added to.
+        scores: (n,) the scores of the model that `choose` fitted. Those of a second stage were not tried.
+    """
+    logs = np.log(np.maximum(scores / np.median(scores), 1e-12))
+    doubtful = logs > max(math.log(DOUBT_FACTOR), DOUBT_SIGMAS * _sigma(logs))
+    if len(scores) < LEAST_FOR_DOUBT or not doubtful.any():
+        return
+    names = [one.name for one, is_one in zip(golden.kept, doubtful, strict=True) if is_one]
+    golden.warnings.append(
+        f"warning: {len(names)} of {len(scores)} OK pictures differ much from the others ({_some(names)}): their "
+        f"scores are up to {np.exp(logs.max()):.1f} times the median; they are kept, so defects with such scores are "
+        "judged OK; move those that are not OK to another folder"
+    )
 
 
 def choose_by_features(golden: Golden, model: SoartC, keep_outliers: bool, fit_stage: Callable[[], object]) -> None:
@@ -232,20 +249,6 @@ def _warn_of_many(golden: Golden, many: np.ndarray, how: str, why: str = "as the
     golden.warnings.append(
         f"warning: {len(names)} of {len(many)} OK pictures {how}: {_some(names)}; {why}, they are "
         "kept, and the limits may be wide; move those that are not OK to another folder"
-    )
-
-
-def _warn_of_doubtful(golden: Golden, scores: np.ndarray) -> None:
-    """Warn of pictures with high scores (n,) that are no outliers: they may be defective, as they may be good."""
-    logs = np.log(np.maximum(scores / np.median(scores), 1e-12))
-    doubtful = logs > max(math.log(DOUBT_FACTOR), DOUBT_SIGMAS * _sigma(logs))
-    if len(scores) < LEAST_FOR_DOUBT or not doubtful.any():
-        return
-    names = [one.name for one, is_one in zip(golden.kept, doubtful, strict=True) if is_one]
-    golden.warnings.append(
-        f"warning: {len(names)} of {len(scores)} OK pictures differ much from the others ({_some(names)}): their "
-        f"scores are up to {np.exp(logs.max()):.1f} times the median; they are kept, so defects with such scores are "
-        "judged OK; move those that are not OK to another folder"
     )
 
 

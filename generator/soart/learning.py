@@ -20,7 +20,7 @@ from generator.locating.straightening import NotFoundError, Straightener
 from generator.soart.estimator import FEWEST, SoartC
 from generator.soart.feature_file import FeatureNetwork, read_feature_file
 from generator.soart.feature_stage import FeatureStage
-from generator.soart.golden import Golden, choose, choose_by_features, read_golden
+from generator.soart.golden import Golden, choose, choose_by_features, read_golden, warn_of_doubtful
 from generator.soart.inspection import STRAIGHTENED, Station, as_values, pins_in_unit_space, read_picture
 from generator.soart.part_station import PartStation
 from generator.soart.pins import Pin
@@ -157,6 +157,8 @@ def _chosen(
         golden = choose(pictures, model, options.keep_outliers)
         if network:
             choose_by_features(golden, model, options.keep_outliers, lambda: FeatureStage.fit(model, network))
+        else:
+            warn_of_doubtful(golden, model.scores_)
         Station(model)  # refuses pictures that are equal
     except ValueError as error:
         raise InputError(f"{options.golden}: {error}") from None
