@@ -93,10 +93,13 @@ def export(
         The number of pictures by split, the number of boxes, and the number of pictures left out, by key of REASONS.
 
     Raises:
-        InputError: `dataset` is not a Pinsight dataset, all pictures were left out, or `to` is not empty.
+        InputError: `dataset` is not a Pinsight dataset, all pictures were left out, or `to` is not empty or lies
+            in `dataset`.
     """
     _, _, other, _ = dataset_columns(dataset)
     place = to.resolve()
+    if place.is_relative_to(dataset.resolve()):
+        raise InputError(f"--to {to}: expected a folder outside of {dataset}, got one that lies in it")
     building = place.with_name(f".{place.name}.building")
     _make(building, place, to)
     classes = tuple(name for name in class_names(other) if ok_positions or name != OK)

@@ -14,7 +14,7 @@ import argparse
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -209,11 +209,7 @@ def _import_options(args: argparse.Namespace) -> ImportOptions:
         problems.append(f"--seed: expected a whole number of at least 0, got {args.seed}")
     if args.workers is not None and not 1 <= args.workers <= 1024:
         problems.append(f"--workers: expected 1 to 1024 processes, got {args.workers}")
-    if args.renders is not None and _overlap(args.to.resolve(), args.renders.resolve()):
-        problems.append(
-            f"--to {args.to}: expected a folder apart from {args.renders} (--with), got one that lies in it or "
-            "contains it"
-        )
+    problems += _place_problems(args)
     if not args.source.exists():
         problems.append(f"{args.source}: expected labelled pictures, got no such file or folder")
     if args.images is not None and not args.images.is_dir():
@@ -222,6 +218,17 @@ def _import_options(args: argparse.Namespace) -> ImportOptions:
     if problems:
         raise InputError(problems)
     return options
+
+
+def _place_problems(args: argparse.Namespace) -> Iterator[str]:
+    """List why the dataset may not be written into --to: it would lie among the pictures or renders that are read."""
+    to = f"--to {args.to}: expected a folder"
+    if args.renders is not None and _overlap(args.to.resolve(), args.renders.resolve()):
+        yield f"{to} apart from {args.renders} (--with), got one that lies in it or contains it"
+    # The next import would read a dataset among the labelled pictures as some of them.
+    for folder, given in ((args.source, "SOURCE"), (args.images, "--images")):
+        if folder is not None and folder.is_dir() and args.to.resolve().is_relative_to(folder.resolve()):
+            yield f"{to} outside of {folder} ({given}), got one that lies in it"
 
 
 def _overlap(one: Path, other: Path) -> bool:

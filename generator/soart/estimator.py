@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -33,7 +34,7 @@ from PIL import Image
 from generator.soart.anomaly_degree import distance
 from generator.soart.evidence import Evidence, Turned, evidence, limits_of, turned_copies
 from generator.soart.limits import Threshold, threshold
-from generator.soart.registration import Placed, Pose, inside, register, resized, warp
+from generator.soart.registration import Placed, Pose, fewest_px, inside, register, resized, warp
 from generator.soart.saved_space import read_saved
 from generator.soart.soart3_maps import size_of, soart3_map
 from generator.soart.unit_space import UnitSpace
@@ -317,7 +318,7 @@ class SoartC:
         """Reduce a picture to at most `grid` windows along its longer side, as float32; a smaller one keeps its size.
 
         Raises:
-            ValueError: the picture is not floats in [0, 1] of shape (H, W) or (H, W, C).
+            ValueError: the picture is not floats in [0, 1] of shape (H, W) or (H, W, C), or is too small to be aligned.
         """
         image = np.asarray(image)
         if image.ndim not in (2, 3) or image.size == 0 or not np.issubdtype(image.dtype, np.floating):
@@ -328,7 +329,14 @@ class SoartC:
         if not (low >= 0.0 and high <= 1.0):  # written so that NaN fails too
             raise ValueError(f"image must be in [0, 1] without NaN, got {low:.6g} to {high:.6g}")
         most = self.settings["grid"] + self.settings["window"] - 1
-        return _by_channel(image, lambda grey: resized(grey, most / max(image.shape[:2])))
+        scale = most / max(image.shape[:2])
+        small = _by_channel(image, lambda grey: resized(grey, scale))
+        if self.settings["rotation_deg"] >= 0 and min(small.shape[:2]) < (least := fewest_px(most)):
+            raise ValueError(
+                "expected a picture large enough to be aligned with the OK pictures, with a shorter side of at least "
+                f"{math.ceil(least / min(scale, 1.0))} px, got {size_of(image.shape)}"
+            )
+        return small
 
     def _pose(self, picture: np.ndarray, reference: np.ndarray) -> Pose:
         if self.settings["rotation_deg"] < 0:

@@ -12,12 +12,14 @@ copies make the estimated false alarm rate too low. Before the limits are set, t
   then also by their score by the features.
 
 If more than a quarter of the pictures stand out, they are taken for a second group of parts, not for outliers: they
-are kept, and a warning names them. So are outliers that are found only after ROUNDS rounds.
+are kept, and a warning names them. So are outliers that are found only after ROUNDS rounds, and pictures with high
+scores that are no outliers.
 """
 
 from __future__ import annotations
 
 import io
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -46,6 +48,9 @@ MOST_OUTLIERS = 0.25
 FACTOR, FEW, SIGMAS = 3.0, 10, 6.0
 # Outliers are set aside in at most so many rounds; each is followed by a new fit to the pictures that are left.
 ROUNDS = 3
+# A warning names pictures that are no outliers, but above these numbers, in place of FACTOR and SIGMAS. Scores of fewer
+# than LEAST_FOR_DOUBT pictures scatter too much for it.
+DOUBT_FACTOR, DOUBT_SIGMAS, LEAST_FOR_DOUBT = 2.5, 3.0, 12
 # Pictures of two parts: their residuals, at most LARGEST, sorted, have a gap of at least UNLIKE.
 UNLIKE, LARGEST = 0.3, 0.6
 # Pictures of two lights: residuals differ by this factor. Residuals below LEAST do not count.
@@ -173,6 +178,25 @@ def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool
             "judged OK; take sharp pictures with the part in nearly the same place, or raise --rotation"
         )
     return golden
+
+
+def warn_of_doubtful(golden: Golden, scores: np.ndarray) -> None:
+    """Warn of pictures with high scores that are no outliers: they may be defective, as they may be good.
+
+    Args:
+        golden: what `choose` returned; its warnings are added to.
+        scores: (n,) the scores of the model that `choose` fitted. Those of a second stage were not tried.
+    """
+    logs = np.log(np.maximum(scores / np.median(scores), 1e-12))
+    doubtful = logs > max(math.log(DOUBT_FACTOR), DOUBT_SIGMAS * _sigma(logs))
+    if len(scores) < LEAST_FOR_DOUBT or not doubtful.any():
+        return
+    names = [one.name for one, is_one in zip(golden.kept, doubtful, strict=True) if is_one]
+    golden.warnings.append(
+        f"warning: {len(names)} of {len(scores)} OK pictures differ much from the others ({_some(names)}): their "
+        f"scores are up to {np.exp(logs.max()):.1f} times the median; they are kept, so defects with such scores are "
+        "judged OK; move those that are not OK to another folder"
+    )
 
 
 def choose_by_features(golden: Golden, model: SoartC, keep_outliers: bool, fit_stage: Callable[[], object]) -> None:

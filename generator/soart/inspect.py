@@ -22,7 +22,7 @@ import contextlib
 import hashlib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tqdm import tqdm
@@ -32,10 +32,10 @@ from generator.io.output_file import LONGEST_NAME, check_file, check_folder
 from generator.io.pictures import find_pictures, is_picture, passed_over, pictures_in
 from generator.io.view_names import parts_of, view_list
 from generator.soart.judging import Judge, PartJudge, bytes_of
-from generator.soart.learning import DEFAULTS, EDGE_GRID, few_of, part_station_of, station_of
+from generator.soart.learning import DEFAULTS, EDGE_GRID, MOST_NAMED, few_of, part_station_of, station_of
 from generator.soart.part_station import is_of_parts
 from generator.soart.straighteners import OF_MODEL
-from generator.soart.verdict_log import VerdictLog, files_of
+from generator.soart.verdict_log import VerdictLog, files_of, foreign_files
 from generator.soart.watch import Arrival, arrivals, arriving_parts
 
 # Seconds that --watch waits for the missing views of a part.
@@ -209,13 +209,14 @@ def _inspect_parts(judge: PartJudge, parts: dict[str, dict[str, Path]]) -> int:
 
 
 def _pictures(options: argparse.Namespace) -> list[Path]:
-    """List the pictures to inspect; InputError if there is none, or an output name is used twice or too long."""
+    """List the pictures to inspect; InputError if there is none, or an output name is used already or too long."""
     paths = [p for path in options.images for p in (pictures_in(path) if path.is_dir() else [path])]
     if not paths:
         raise InputError(f"{options.images[0]}: expected pictures, got a folder without pictures")
     taken: dict[str, Path] = {}
     for path in paths:
         _claim(path, path.stem, options.figures, taken)
+    _check_free(options.out, taken)
     for folder in [path for path in options.images if path.is_dir()]:
         if note := passed_over(folder, below=False):
             print(note)
@@ -234,6 +235,7 @@ def _parts(options: argparse.Namespace, views: tuple[str, ...]) -> dict[str, dic
     taken: dict[str, Path] = {}
     for part in parts:
         _claim(Path(part), Path(part).name, options.figures, taken, "parts")
+    _check_free(options.out, taken)
     for folder in [path for path in options.images if path.is_dir()]:
         if note := passed_over(folder):
             print(note)
@@ -257,6 +259,16 @@ def _claim(path: Path, stem: str, figures: bool, taken: dict[str, Path], what: s
             f"exceeds {LONGEST_NAME} bytes"
         )
     taken.update(dict.fromkeys(names, path))
+
+
+def _check_free(out: Path, names: Iterable[str]) -> None:
+    """Check that output files replace only those of earlier verdicts; InputError if some are others."""
+    if foreign := foreign_files(out, names):
+        more = f" and {len(foreign) - MOST_NAMED} more" if len(foreign) > MOST_NAMED else ""
+        raise InputError(
+            f"--out {out}: expected an empty folder or verdicts of an earlier inspection, got other files, whose names "
+            f"the verdicts need: {', '.join(foreign[:MOST_NAMED])}{more}; give another --out"
+        )
 
 
 def _check(options: argparse.Namespace, has_views: bool) -> None:

@@ -54,6 +54,8 @@ PIN_SEEN = 0.9
 LEAST_SEEN = 0.5
 # Gates that do not compare places in the picture: registration compares them, wherever the part lies.
 GATES_USED = ("size", "exposure", "contrast", "sharpness", "noise")
+# A peak of the mean picture lies in an anomaly's box in the picture, or this near to it, px of the reduced picture.
+REACH = 1.5
 NOT_SEEN, NOT_JUDGED = "not_seen", "not_judged"
 # Key of a model's notes that states how pictures were straightened (`generator.soart.straighteners`), if they were.
 STRAIGHTENED = "straightened"
@@ -199,7 +201,8 @@ class Station:
         doubts = self._doubts(look, bool(unfit))
         relative = look.anomaly / np.float32(self.picture_limit)
         picture_score = float(look.degrees.max()) / self.picture_limit
-        pins, sure = self._judged_pins(look, doubts)
+        peaks = standing_out(look.degrees / np.float32(self.picture_limit))[:, 4:]
+        pins, sure = self._judged_pins(look, peaks, doubts)
         seen = self._pins_seen(look.placed)
         pin_score = max(
             (self._pin_score(pin) for (pin, _), is_seen in zip(pins, seen, strict=True) if is_seen), default=0.0
@@ -214,10 +217,10 @@ class Station:
             NOT_SEEN if not is_seen else NOT_JUDGED if lost else "OK" if not is_bad else "NG" if is_sure else "UNSURE"
             for (_, is_bad), is_seen, is_sure in zip(pins, seen, sure, strict=True)
         )
-        boxes = () if lost else boxes_of(relative)
+        boxes = () if lost else self._boxes(relative, peaks, look.placed)
         if not lost:
             is_bad = picture_score > 1 + doubts[0] or pin_score > 1 + doubts[1]
-            found = self._reasons_anomalous(score, None if is_bad else max(doubts), boxes, pins, decisions)
+            found = self._reasons_anomalous(score, None if is_bad else doubts, boxes, pins, decisions)
             unseen = self._reasons_not_seen(look, decisions)
             unseen += [] if is_bad else unfit
             verdict = Verdict.NG if is_bad else Verdict.INVALID if unseen else Verdict.UNSURE if found else Verdict.OK
@@ -236,6 +239,16 @@ class Station:
             look.maps,
             look,
         )
+
+    def reasons_unlike(self, image: np.ndarray) -> list[str]:
+        """List why a picture, as for `inspect`, cannot be compared with the OK pictures; empty if it can.
+
+        Raises:
+            ValueError: as `inspect`.
+        """
+        look = self.model.look(image)
+        lost = self._reasons_not_found(look) or self._reasons_not_seen(look, [NOT_JUDGED] * len(tuple(self._pins())))
+        return [*lost, *self._reasons_of_gates(image)]
 
     def _reasons_not_found(self, look: Look) -> list[str]:
         """List why the picture does not show the part as the OK pictures do; empty if it does."""
@@ -269,7 +282,7 @@ class Station:
     def _reasons_anomalous(
         self,
         score: float,
-        doubt: float | None,
+        doubts: tuple[float, float] | None,
         boxes: Sequence[tuple[float, ...]],
         pins: Sequence[tuple[PinMeasure, bool]],
         decisions: Sequence[str],
@@ -281,9 +294,10 @@ class Station:
             for (pin, _), said in zip(pins, decisions, strict=True)
             if said in ("NG", "UNSURE")
         ]
-        if doubt is not None:
-            share = f"{100 * doubt:.0f} %"
-            return [f"limit: score {score:.2f} times the limit, and the limit is uncertain by {share}", *reasons]
+        if doubts is not None:
+            share = f"{100 * max(self.picture_doubt, self.pin_doubt):.0f} %"
+            more = "; as the picture is unsuitable, twice the limit counts" if doubts[0] > self.picture_doubt else ""
+            return [f"limit: score {score:.2f} times the limit, and the limit is uncertain by {share}{more}", *reasons]
         if boxes:
             places = "1 place differs" if len(boxes) == 1 else f"{len(boxes)} places differ"
             reasons.append(f"anomaly: {places} from the OK pictures, by up to {boxes[0][4]:.2f} times the limit")
@@ -295,13 +309,15 @@ class Station:
         return self.picture_doubt + more, self.pin_doubt + more
 
     def _judged_pins(
-        self, look: Look, doubts: tuple[float, float]
+        self, look: Look, peaks: np.ndarray, doubts: tuple[float, float]
     ) -> tuple[tuple[tuple[PinMeasure, bool], ...], list[bool]]:
-        """Measure every pin and judge whether it is above its limit, and surely so; bad pins get a hint."""
+        """Measure every pin and judge whether it is above its limit, and surely so; bad pins get a hint.
+
+        `peaks` (n, 3) are the anomalies' degrees divided by the limit, and their x, y in px of the mean picture.
+        """
         if self.table is None:
             return (), []
         seen = look.seen if look.seen.ndim == 2 else look.seen.mean(axis=2)
-        peaks = standing_out(look.degrees / np.float32(self.picture_limit))[:, 4:]
         high = peaks[peaks[:, 0] > 1 + doubts[0]]
         judged, sure = [], []
         for number, pin in enumerate(self.table.measure(seen, look.degrees)):
@@ -311,6 +327,11 @@ class Station:
             sure.append(score > 1 + doubts[1] or holds(part, high[:, 1:]))
             judged.append((replace(pin, hint=self.table.hint(seen, number)) if is_bad else pin, is_bad))
         return tuple(judged), sure
+
+    def _boxes(self, relative: np.ndarray, peaks: np.ndarray, placed: Placed) -> tuple[tuple[float, ...], ...]:
+        """List `Finding.boxes`, with the degrees by which the picture is judged: `relative` is resampled from them."""
+        places = placed.to_picture(peaks[:, 1:] + 0.5)
+        return boxes_of(relative, np.column_stack([peaks[:, 0], places]), REACH / float(placed.reduction.min()))
 
     def _pin_score(self, pin: PinMeasure) -> float:
         return max(pin.degree / self.pin_limit, pin.fading if pin.fading > 1 else 0.0)

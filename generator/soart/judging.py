@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from blender_scripts.contract.errors import InputError
 from generator.io.output_file import write_whole
@@ -20,7 +21,7 @@ from generator.locating.straightening import NotFoundError, Straightener
 from generator.soart.figure import figure, overlay, sheet_of_views, unreadable
 from generator.soart.inspection import Finding, Station, as_values
 from generator.soart.part_station import PartFinding, PartStation, Unjudged, reasons_of, verdict_of
-from generator.soart.verdict_log import VerdictLog, files_of
+from generator.soart.verdict_log import MARK, VerdictLog, files_of
 from generator.soart.watch import Arrival
 from generator.verdict.envelope import Envelope, Verdict
 
@@ -303,6 +304,7 @@ def _other_reasons(reasons: Sequence[str]) -> list[str]:
 
 
 def _png(picture: Image.Image) -> bytes:
-    sink = io.BytesIO()
-    picture.save(sink, "PNG")
+    sink, mark = io.BytesIO(), PngInfo()
+    mark.add_text(*MARK)
+    picture.save(sink, "PNG", pnginfo=mark)
     return sink.getvalue()

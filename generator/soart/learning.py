@@ -14,15 +14,16 @@ from tqdm import tqdm
 
 from blender_scripts.contract.errors import InputError
 from generator.io.pictures import find_pictures, open_picture, passed_over, pictures_in
-from generator.io.pin_boxes import read_pin_boxes
+from generator.io.pin_boxes import PinBox, read_pin_boxes
 from generator.io.view_names import parts_of, view_of
 from generator.locating.straightening import NotFoundError, Straightener
 from generator.soart.estimator import FEWEST, SoartC
 from generator.soart.feature_file import FeatureNetwork, read_feature_file
 from generator.soart.feature_stage import FeatureStage
-from generator.soart.golden import Golden, choose, choose_by_features, read_golden
+from generator.soart.golden import Golden, choose, choose_by_features, read_golden, warn_of_doubtful
 from generator.soart.inspection import STRAIGHTENED, Station, as_values, pins_in_unit_space, read_picture
 from generator.soart.part_station import PartStation
+from generator.soart.pins import Pin
 from generator.soart.straighteners import check_agreement, straightener_of, straighteners_of
 from generator.verdict.gates import PictureGates
 
@@ -136,12 +137,16 @@ def _chosen(
 ) -> Golden:
     """Choose among the OK pictures, given by their names in messages, and fit the model to those that are used."""
     read = open_picture if straightener is None else straightener.read
-    pictures, lost = [], dict[str, str]()
+    pictures, lost, problems = [], dict[str, str](), list[str]()
     for name, path in tqdm(paths.items(), disable=None if straightener else True, unit="OK picture"):
         try:
             pictures.append(read_golden(path, model, options.colour, name, read))
         except NotFoundError as error:
             lost[name] = "; ".join(error.reasons)
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(few_of(problems))
     if len(lost) > MOST_LOST * len(paths):
         name, reason = next(iter(lost.items()))
         raise InputError(
@@ -152,6 +157,8 @@ def _chosen(
         golden = choose(pictures, model, options.keep_outliers)
         if network:
             choose_by_features(golden, model, options.keep_outliers, lambda: FeatureStage.fit(model, network))
+        else:
+            warn_of_doubtful(golden, model.scores_)
         Station(model)  # refuses pictures that are equal
     except ValueError as error:
         raise InputError(f"{options.golden}: {error}") from None
@@ -185,14 +192,26 @@ def _station(
             f"{file}: expected --positions-of with the picture in which these boxes lie, got none; the "
             f"default, {picture.name}, is unlike the other OK pictures and was left out: if they lie in it, name it"
         )
-    try:
-        pins = pins_in_unit_space(model, boxes, read_picture(picture, options.colour))
-    except ValueError as error:
-        raise InputError(f"{picture}: {error}") from None
+    pins = _placed_pins(Station(model, (), gates), boxes, picture, options)
     try:
         return Station(model, pins, gates)
     except ValueError as error:
         raise InputError(f"{file}: {error}") from None
+
+
+def _placed_pins(station: Station, boxes: Sequence[PinBox], picture: Path, options: argparse.Namespace) -> list[Pin]:
+    """Convert pins' boxes to px of the mean picture, from px of a picture, which must show the part as OK ones do."""
+    image = read_picture(picture, options.colour)
+    try:
+        unlike = station.reasons_unlike(image)
+        if not unlike:
+            return pins_in_unit_space(station.model, boxes, image)
+    except ValueError as error:
+        raise InputError(f"{picture}: {error}") from None
+    raise InputError(
+        f"{picture}: expected a picture that shows the part as the OK pictures do, as the boxes of {options.positions} "
+        f"lie in it, got: {'; '.join(unlike)}; name another with --positions-of"
+    )
 
 
 def _straightened_station(

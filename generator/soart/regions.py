@@ -10,9 +10,24 @@ from generator.soart.kernels import compiled
 HALO = 0.5
 
 
-def boxes_of(relative: np.ndarray) -> tuple[tuple[float, ...], ...]:
-    """List [x1, y1, x2, y2, degree] of each anomaly, px, largest degree first."""
-    boxes = (tuple(float(v) for v in box[:5]) for box in standing_out(relative))
+def boxes_of(relative: np.ndarray, peaks: np.ndarray, reach: float) -> tuple[tuple[float, ...], ...]:
+    """List [x1, y1, x2, y2, degree] of each anomaly, px, largest degree first.
+
+    Args:
+        relative: (H, W) degrees of a picture's pixels divided by the limit, resampled, which lowers their peaks.
+        peaks: (n, 3) the peaks before resampling: degree divided by the limit, and x, y in px of the picture. An
+            anomaly's degree is that of its highest peak.
+        reach: largest distance of a peak from its anomaly's box, px.
+    """
+    found: np.ndarray = _components(np.ascontiguousarray(relative > HALO), relative)
+    resampled = found[:, 4].copy()
+    for degree, x, y in peaks:
+        x1, y1, x2, y2 = found[:, :4].T
+        within = (x1 - reach <= x) & (x <= x2 + reach) & (y1 - reach <= y) & (y <= y2 + reach)
+        if within.any():  # of nested regions, the one that stands out most
+            own = int(np.argmax(np.where(within, resampled, -1.0)))
+            found[own, 4] = max(found[own, 4], degree)
+    boxes = (tuple(float(v) for v in box[:5]) for box in found[found[:, 4] > 1])
     return tuple(sorted(boxes, key=lambda box: -box[4]))
 
 

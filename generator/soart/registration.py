@@ -136,6 +136,14 @@ def register(image: np.ndarray, reference: np.ndarray, rotation_deg: float = 3.0
         scale = 1.0 if scale > 0.3 else scale * 2.5
 
 
+def fewest_px(longest: int) -> int:
+    """Return the fewest px of a picture's shorter side with which `register` can compute gradients.
+
+    `longest` is the longest side of the picture and its reference, px.
+    """
+    return math.ceil(1.5 * max(1.0, longest / COARSE))  # 2 px after the coarse search's reduction, which rounds
+
+
 def warp(image: np.ndarray, pose: Pose, shape: tuple[int, int], fill: np.ndarray | None = None) -> np.ndarray:
     """Resample a grey picture onto the reference's pixels, by cubic interpolation (Keys 1981), clipped to [0, 1].
 

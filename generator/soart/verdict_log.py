@@ -22,6 +22,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from PIL import Image
+
 from blender_scripts.contract.errors import InputError
 from generator.io.output_file import LONGEST_NAME
 from generator.verdict.envelope import SCHEMA
@@ -32,6 +34,8 @@ except ImportError:  # not on Windows, where two programs on one log are not det
     fcntl = None  # type: ignore[assignment]
 
 NAME = "verdicts.jsonl"
+# PNG text chunk in every picture of a verdict, to know our own: a program that is stopped may leave a picture alone.
+MARK = ("Software", "Pinsight generator inspect")
 # Name of a picture's file or of a part, and SHA-256 (of a part: of its views' SHA-256).
 Picture = tuple[str, str]
 
@@ -97,7 +101,7 @@ class VerdictLog:
     def name_for(self, path: Path, sha256: str) -> str:
         """Return the name, without suffix, for a picture's output files: that of the picture's file `path`.
 
-        If output files of this name belong to another picture, `sha256` (hex), or its first 8 digits, is appended.
+        If files of this name belong to another picture or program, `sha256` (hex), or its first 8 digits, is appended.
         """
         return self._name(path.stem, (path.name, sha256))
 
@@ -116,7 +120,9 @@ class VerdictLog:
     def _name(self, stem: str, picture: Picture) -> str:
         stem, sha256 = _shortened(stem), picture[1]
         for name in (stem, f"{stem}-{sha256[:8]}"):
-            if all(self._owners.get(file, picture) == picture for file in files_of(name)):
+            files = files_of(name)
+            is_free = all(self._owners.get(file, picture) == picture for file in files)
+            if is_free and not foreign_files(self.folder, files):
                 break
         else:
             name = f"{stem}-{sha256}"
@@ -200,6 +206,27 @@ class VerdictLog:
 def files_of(name: str) -> tuple[str, str, str]:
     """Return the output files of a picture or part: NAME.json (verdict), NAME.png (overlay), NAME_maps.png."""
     return f"{name}.json", f"{name}.png", f"{name}_maps.png"
+
+
+def foreign_files(folder: Path, names: Iterable[str]) -> list[str]:
+    """List which of these output files are there already without belonging to a verdict, such as photographs."""
+    return [name for name in names if os.path.lexists(folder / name) and not _is_of_verdict(folder / name)]
+
+
+def _is_of_verdict(file: Path) -> bool:
+    """Whether a file is a verdict, is a picture beside its verdict, or has the mark of the pictures of verdicts."""
+    if file.suffix == ".json":
+        return _document_in(file) is not None
+    reports = {file.with_name(f"{stem}.json") for stem in (file.stem, file.stem.removesuffix("_maps"))}
+    return any(_document_in(report) is not None for report in reports) or _is_marked(file)
+
+
+def _is_marked(file: Path) -> bool:
+    try:
+        with Image.open(file) as picture:
+            return picture.info.get(MARK[0]) == MARK[1]
+    except Exception:  # decoders raise many types on damaged files
+        return False
 
 
 def _document_in(file: Path) -> dict[str, Any] | None:

@@ -215,6 +215,16 @@ def test_a_stopped_import_goes_on(tmp_path, monkeypatch):
     assert one == two
 
 
+@pytest.mark.parametrize("place", ["in", "in/sub", "in/OK/sub"])
+def test_a_dataset_among_the_pictures_that_are_imported_is_refused(tmp_path, capsys, place):
+    picture(tmp_path / "in/OK/0.png", seed=0)
+    assert import_(tmp_path / "in", "--format", "imagefolder", "--to", tmp_path / place) == 2
+    assert (
+        f"expected a folder outside of {tmp_path / 'in'} (SOURCE), got one that lies in it" in capsys.readouterr().err
+    )
+    assert sorted(files(tmp_path / "in")) == ["OK/0.png"]
+
+
 def test_unknown_truth_is_null(built, tmp_path):
     assert import_(built / "yolo", "--format", "yolo", "--to", tmp_path / "back", "--known", "camera=top") == 0
     for row in rows_of(tmp_path / "back").values():
@@ -812,8 +822,10 @@ def test_what_is_there_is_not_overwritten(built, tmp_path, capsys):
     assert export(built / "dataset", "--format", "coco", "--to", tmp_path / "out") == 2
     assert import_(built / "coco", "--format", "coco", "--to", tmp_path / "out") == 2
     assert export(tmp_path, "--format", "coco", "--to", tmp_path / "new") == 2
+    assert export(built / "dataset", "--format", "coco", "--to", built / "dataset/coco") == 2
     told = capsys.readouterr().err
     assert "expected a new or empty folder" in told and "expected a Pinsight dataset" in told
+    assert f"expected a folder outside of {built / 'dataset'}, got one that lies in it" in told
     assert (tmp_path / "out/mine.txt").read_text() == "mine"
 
 

@@ -124,6 +124,11 @@ def test_a_blurred_good_part_is_not_ng(station: Station) -> None:
             found = station.inspect(np.asarray(blurred, dtype=np.float32) / 255)
             if found.score < 1 + UNSUITABLE:
                 assert found.verdict is Verdict.INVALID
+                share = f"{100 * max(station.picture_doubt, station.pin_doubt):.0f} %"
+                said = [f"uncertain by {share}; as the picture is unsuitable, twice the limit counts"] * (
+                    found.score > 1
+                )
+                assert [one.partition("limit is ")[2] for one in found.reasons if one.startswith("limit:")] == said
             scores.append(found.score)
     assert any(1 + max(station.picture_doubt, station.pin_doubt) < score < 1 + UNSUITABLE for score in scores), scores
 
@@ -152,6 +157,18 @@ def test_a_good_part_is_ok_anywhere_in_the_picture_and_a_bad_one_ng(station: Sta
         bad = station.inspect(keyed(201, shift, missing=True))
         assert (bad.verdict, bad.decisions) == (Verdict.NG, ("NG",))
         assert bad.reasons[0].startswith("pin: r1c3, ") and bad.reasons[1].startswith("anomaly: ")
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (5, -3), (-6, 4)])
+def test_the_largest_box_of_a_reduced_picture_has_the_degree_of_the_score(shift) -> None:
+    model = SoartC(window=5, grid=60).fit([keyed(n) for n in range(12)])
+    for seed in range(201, 205):
+        found = Station(model).inspect(keyed(seed, shift, missing=True))
+        assert found.score > 1.5 and found.boxes[0][4] == pytest.approx(found.score)
+        assert found.anomaly.max() <= found.score
+        x1, y1, x2, y2, _ = found.boxes[0]
+        assert x1 < 52 + shift[0] < x2 and y1 < 26 + shift[1] < y2
+        assert f"by up to {found.score:.2f} times the limit" in found.reasons[0]
 
 
 def test_a_score_within_the_limits_uncertainty_is_unsure_and_never_ok(station: Station) -> None:

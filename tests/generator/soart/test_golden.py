@@ -11,7 +11,7 @@ from PIL import Image
 
 from generator.soart import golden as choosing
 from generator.soart.estimator import SoartC
-from generator.soart.golden import Golden, choose, read_golden
+from generator.soart.golden import Golden, choose, read_golden, warn_of_doubtful
 
 
 def values(seed: int, noise: float = 2.5, pins: int = 5, light: float = 0.0) -> np.ndarray:
@@ -36,6 +36,10 @@ def chosen(folder: Path, pictures: dict[str, np.ndarray | bytes], keep_outliers:
     golden = choose([read_golden(folder / name, model) for name in sorted(pictures)], model, keep_outliers)
     assert len(model.scores_) == len(golden.kept)
     return golden
+
+
+def golden_scores(golden: Golden) -> np.ndarray:
+    return SoartC(window=8).fit(one.small for one in golden.kept).scores_
 
 
 def kept(golden: Golden) -> set[str]:
@@ -105,6 +109,22 @@ def test_bad_pictures_with_the_same_fault_do_not_hide_each_other(tmp_path: Path)
     assert kept(chosen(tmp_path, {**good(20), **bad})) == set(good(20))
 
 
+@pytest.mark.parametrize("brighter", [15, 40])
+def test_bad_pictures_that_are_no_outliers_are_kept_and_named_by_a_warning(tmp_path: Path, brighter: int) -> None:
+    bad = {f"x{n}.png": values(50 + n) for n in range(3)}
+    for picture in bad.values():
+        picture[28:38, 44:54] = np.clip(picture[28:38, 44:54].astype(int) + brighter, 0, 255)
+    golden = chosen(tmp_path, {**good(20), **bad})
+    warn_of_doubtful(golden, golden_scores(golden))
+    if brighter > 15:
+        assert set(golden.set_aside) == set(bad) and golden.warnings == []
+    else:
+        assert kept(golden) == {*good(20), *bad}
+        assert [line.partition(": their")[0] for line in golden.warnings] == [
+            f"warning: 3 of 23 OK pictures differ much from the others ({', '.join(bad)})"
+        ]
+
+
 def test_the_unit_space_has_no_picture_that_was_set_aside(tmp_path: Path, monkeypatch) -> None:
     """However many rounds find outliers: the model is fitted to the pictures that are left, the last ones are named."""
     monkeypatch.setattr(choosing, "_stand_out", lambda scores: np.arange(len(scores)) == len(scores) - 1)
@@ -122,7 +142,9 @@ def test_more_than_a_quarter_of_outliers_are_kept_with_a_warning(tmp_path: Path,
 
 
 def test_good_pictures_are_not_set_aside(tmp_path: Path) -> None:
-    assert not chosen(tmp_path, good(40)).lines()
+    golden = chosen(tmp_path, good(40))
+    warn_of_doubtful(golden, golden_scores(golden))
+    assert not golden.lines()
 
 
 def test_a_picture_of_another_size_or_part_is_set_aside(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageOps
 
 import generator.soart.inspect as inspect_command
 from generator.__main__ import main
@@ -43,6 +43,13 @@ def folder(tmp_path_factory) -> Path:
     for n in range(3):
         part(0).save(path / "copies" / f"{n}.png")
     part(20, word=False).save(path / "no_word.png")
+    (path / "broken").mkdir()
+    for n in range(5):
+        content = (path / "ok" / f"{n}.png").read_bytes()
+        (path / "broken" / f"{n}.png").write_bytes(content[: 0 if n == 1 else 500 if n == 3 else None])
+    ImageOps.flip(part(20)).save(path / "other.png")
+    Image.new("L", (1, 1)).save(path / "dot.png")
+    Image.new("L", (5000, 3)).save(path / "strip.png")
     (path / "pins.csv").write_text("address,x1,y1,x2,y2\nr1c1,25,26,65,44\n", "utf-8")
     for name, line in {"twice": "r1c1,5,6,9,9", "inf": "r1c2,1,2,inf,4", "far": ""}.items():
         first = "r1c1,925,926,965,944" if name == "far" else "r1c1,25,26,65,44"
@@ -100,6 +107,10 @@ def test_a_missing_word_is_boxed_and_named_and_a_saved_unit_space_says_the_same(
             "inf.csv:3: expected an address, and x1 < x2 and y1 < y2 in px, got r1c2, 1, 2, inf, 4",
         ),
         (["no_word.png", "--golden", "ok", "--positions", "far.csv"], "r1c1: expected a box with at least 4"),
+        (
+            ["no_word.png", "--golden", "ok", "--positions", "pins.csv", "--positions-of", "other.png"],
+            "other.png: expected a picture that shows the part as the OK pictures do, as the boxes of pins.csv lie",
+        ),
         (["ok", "copies", "--golden", "ok"], "0.png: expected pictures with different names, got"),
         (["maps/p.png", "maps/p_maps.png", "--golden", "ok", "--figures"], "both would write p_maps.png"),
     ],
@@ -136,6 +147,67 @@ def test_an_overlay_never_takes_the_place_of_a_picture(
     assert main(["inspect", *way, "--golden", "ok", "-o", str(folder / out)]) == 2
     assert "--out: expected a folder without input pictures and records" in capsys.readouterr().err
     assert before == {path: path.read_bytes() for path in folder.rglob("*.png")}
+
+
+def test_files_of_others_in_the_output_folder_stay(folder: Path, tmp_path: Path, capsys) -> None:
+    new, out = tmp_path / "new", tmp_path / "out"
+    new.mkdir()
+    out.mkdir()
+    for n, name in enumerate(("a", "b", "c")):
+        part(20 + n).save(new / f"{name}.png")
+    part(40).save(out / "a.png")
+    (out / "b.json").write_text("{}", "utf-8")
+    (out / "c_maps.png").write_bytes(b"notes")
+    command = ["inspect", str(new), "--golden", str(folder / "ok"), "-o", str(out)]
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    for more, names in (([], "a.png, b.json"), (["--figures"], "a.png, b.json, c_maps.png")):
+        assert main([*command, *more]) == 2
+        expected = "expected an empty folder or verdicts of an earlier inspection, got other files, whose names the "
+        assert f"--out {out}: {expected}verdicts need: {names}; give another --out" in capsys.readouterr().err
+        assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_verdicts_are_replaced_by_a_repeated_command_also_after_one_was_stopped(folder: Path, tmp_path: Path) -> None:
+    command = ["inspect", str(folder / "no_word.png"), "--golden", str(folder / "ok"), "-o", str(tmp_path)]
+    assert main([*command, "--figures"]) == 0
+    (tmp_path / "no_word.json").unlink()  # as if stopped before the verdict was written
+    assert main([*command, "--figures"]) == 0
+    Image.open(folder / "no_word.png").save(tmp_path / "no_word.png")  # without mark, as older versions wrote it
+    assert main(command) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"no_word.json", "no_word.png", "verdicts.jsonl"}
+
+
+def test_watching_leaves_files_of_others_and_takes_another_name(folder: Path, tmp_path: Path, monkeypatch) -> None:
+    incoming, out = tmp_path / "incoming", tmp_path / "out"
+    incoming.mkdir()
+    out.mkdir()
+    for n in range(2):
+        part(20 + n).save(incoming / f"{n}.png")
+    part(30).save(out / "0.png")
+    before = (out / "0.png").read_bytes()
+    for _ in range(2):
+        watch(folder, incoming, out, monkeypatch, ["0.png", "1.png"])
+    checksum = hashlib.sha256((incoming / "0.png").read_bytes()).hexdigest()
+    assert [one["report"] for one in logged(out)] == [f"0-{checksum[:8]}.json", "1.json"]
+    assert (out / "0.png").read_bytes() == before and not (out / "0.json").exists()
+
+
+def test_all_broken_ok_pictures_are_named(folder: Path, tmp_path: Path, capsys) -> None:
+    command = ["inspect", str(folder / "no_word.png"), "--golden", str(folder / "broken"), "-o", str(tmp_path / "out")]
+    assert main(command) == 2
+    error = capsys.readouterr().err
+    assert "1.png: expected a picture, got an empty file" in error and "3.png: expected a picture that can" in error
+
+
+@pytest.mark.parametrize(("name", "said"), [("dot", "4 px, got 1 x 1 px"), ("strip", "79 px, got 5000 x 3 px")])
+def test_a_picture_too_small_to_be_aligned_is_refused_with_the_size_needed(
+    folder: Path, tmp_path: Path, capsys, name: str, said: str
+) -> None:
+    command = ["inspect", str(folder / f"{name}.png"), "--golden", str(folder / "ok"), "-o", str(tmp_path)]
+    assert main(command) == 2
+    error = capsys.readouterr().err
+    assert f"{name}.png: expected a picture large enough to be aligned" in error and said in error
+    assert json.loads((tmp_path / f"{name}.json").read_text("utf-8"))["verdict"] == "INVALID"
 
 
 def test_pictures_of_every_kind_are_found_and_judged(folder: Path, tmp_path: Path) -> None:

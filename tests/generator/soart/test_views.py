@@ -102,6 +102,16 @@ def test_pins_are_judged_in_the_views_that_have_boxes_of_pins(folder: Path, tmp_
     assert "ok/none: expected a part with a picture of the view left" in capsys.readouterr().err
 
 
+def test_a_file_of_another_program_is_not_replaced_by_the_verdict_on_a_part(
+    folder: Path, tmp_path: Path, capsys
+) -> None:
+    (tmp_path / "good.png").write_bytes(b"a photograph")
+    for golden, more in ((folder / "ok", ["--views", "center,left"]), (folder / "unit.npz", [])):
+        assert inspect(folder / "new", golden, tmp_path, *more) == 2
+        assert "got other files, whose names the verdicts need: good.png" in capsys.readouterr().err
+    assert (tmp_path / "good.png").read_bytes() == b"a photograph" and not (tmp_path / "good.json").exists()
+
+
 def test_no_part_is_ok_by_a_part_of_its_views(folder: Path, tmp_path: Path, capsys) -> None:
     write_part(tmp_path / "new", "lacks", 30, views=("center",))
     write_part(tmp_path / "new", "lacks_bad", 31, views=("center",), without=("center",))
