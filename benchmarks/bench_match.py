@@ -206,8 +206,7 @@ def summary(results: Sequence[Mapping[str, Any]]) -> str:
         if each.get("failed"):
             rows.append([*row, "not matched", *[""] * 8])
             continue
-        row += [number(each[f"{name}_percent"], "+.2f") for name in ("focal_over_distance",)]
-        row += [number(each["pins_px"], ".2f")]
+        row += [number(each["focal_over_distance_percent"], "+.2f"), number(each["pins_px"], ".2f")]
         row += [number(each[f"{name}_percent"], "+.0f") for name in ("noise", "edge_spread")]
         row += [each[name].rpartition(": ")[2] for name in ("focal_mm", "distance_mm")]
         for name in ("f_number", "motion_mm"):
@@ -229,7 +228,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="folder for the photographs and results (default: a temporary one)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        folder = options.keep or Path(scratch)
+        folder = (options.keep or Path(scratch)) / f"{options.scene}_{options.width}_{options.photographs}"
         folder.mkdir(parents=True, exist_ok=True)
         results = []
         for seed in range(options.first, options.first + options.stations):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 
@@ -50,6 +51,9 @@ _EXTRAS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command in `arguments` (None: those of this process) and return its exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        # A file name may have bytes that are not UTF-8; printing it must not end a command.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return _main(sys.argv[1:] if arguments is None else arguments)
     except ModuleNotFoundError as error:

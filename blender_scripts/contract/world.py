@@ -21,7 +21,7 @@ from blender_scripts.contract.terminals import Terminal
 
 SCENE, WIDE = WORLDS = ("scene", "wide")
 # Part of the hash of wide rows: count it up when a change of this module, or of its use, changes wide pictures.
-WIDE_VERSION = 1
+WIDE_VERSION = 2
 PART, PLACING, VIEW, CAPTURE = ("part", "fixture", "fixture, camera", "seed, camera")
 PLAIN, MOTTLED, BRUSHED, CHECKS = PATTERNS = ("plain", "mottled", "brushed", "checks")
 _LEAST_ROUGHNESS, _ROUGHEST_PLATING = 0.05, 0.7

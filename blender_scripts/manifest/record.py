@@ -19,6 +19,8 @@ from blender_scripts.manifest.run import PICTURE_COLUMNS, Run
 
 SCHEMA = 1
 RENDERER = "5"
+# Part of the hash of rows of the world `scene` with motion blur: count it up when a change of `smear` changes them.
+MOTION_VERSION = 2
 _DECIMALS = 6
 _KEYS: dict[str, type] = {
     "run": str,
@@ -49,7 +51,8 @@ def row_sha256(run: Run, connector: Connector, blender: str, settings: str) -> s
         blender: version of Blender.
         settings: the text of the render settings that are not in the row (`RenderSettings.text`).
     """
-    return _row_sha256(run.picture(), connector.sha256, blender, settings)
+    moves = connector.cameras[run.camera].motion_mm or connector.nuisance.motion_mm
+    return _row_sha256(run.picture(), connector.sha256, blender, settings, moves=bool(moves))
 
 
 def made_with(record: dict[str, Any]) -> RenderSettings | None:
@@ -61,13 +64,18 @@ def made_with(record: dict[str, Any]) -> RenderSettings | None:
             settings = RenderSettings(device, denoised, record.get("mask_scale", 0), extras)
             text = settings.text(record["width"], record["height"], picture["samples"])
             known = (record.get("scene_sha256", ""), record["blender"], text, record["renderer"])
-            if _row_sha256(picture, *known) == record["row_sha256"]:
+            if record["row_sha256"] in (_row_sha256(picture, *known), _row_sha256(picture, *known, moves=True)):
                 return settings
     return None
 
 
 def _row_sha256(
-    picture: dict[str, str | int], scene: str, blender: str, settings: str, renderer: str = RENDERER
+    picture: dict[str, str | int],
+    scene: str,
+    blender: str,
+    settings: str,
+    renderer: str = RENDERER,
+    moves: bool = False,
 ) -> str:
     stated = dict(picture)
     if stated.get("fixture") == stated.get("seed"):
@@ -76,7 +84,15 @@ def _row_sha256(
         stated.pop("world", None)
     else:
         stated["world"] = f"{stated['world']} {WIDE_VERSION}"
-    parts = {"picture": stated, "scene": scene, "renderer": renderer, "blender": blender, "settings": settings}
+    parts: dict[str, Any] = {
+        "picture": stated,
+        "scene": scene,
+        "renderer": renderer,
+        "blender": blender,
+        "settings": settings,
+    }
+    if moves:
+        parts["motion"] = MOTION_VERSION
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

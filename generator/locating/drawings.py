@@ -42,10 +42,11 @@ class StatedDrawing:
 
     @property
     def measured(self) -> tuple[Any, ...]:
-        """The values from which a gauge measures. Drawings with equal values give equal measures, but for what
-        validation showed of each terminal (`generator.locating.factors.Factors.differ`)."""
+        """The values from which a gauge measures, and the scene, which has the limits. Drawings with equal values give
+        equal measures, but for what validation showed of each terminal (`generator.locating.factors.Factors.differ`).
+        """
         places = [(each.address, each.x_mm, each.y_mm, each.z_mm, each.standing_mm) for each in self.positions]
-        return places, self.outline_mm, self.opening_mm, self.cameras, self.placing
+        return self.key[0], places, self.outline_mm, self.opening_mm, self.cameras, self.placing
 
 
 def parse_drawings(text: str, place: str) -> dict[Key, StatedDrawing]:

@@ -26,8 +26,8 @@ from generator.matching.shifts import Edges, profiles
 _REACH_PX, _STEP_PX, _ALONG_PX, _WINDOW_PX = 4.0, 0.25, (-2.0, -1.0, 0.0, 1.0, 2.0), 2.0
 _STEPS = np.arange(-_REACH_PX, _REACH_PX + 1e-9, _STEP_PX)
 _WEIGHTS = np.exp(-0.5 * (_STEPS / _WINDOW_PX) ** 2)
-# Variances of the blur that are tried, px^2; the best may lie a little outside them. A render that is sharper than
-# another has a variance below 0.
+# Variances of the blur that are tried, px^2; no larger one is found. A render that is sharper than another has a
+# variance a little below 0.
 VARIANCES = np.concatenate([np.arange(0.0, 0.39, 0.05), np.arange(0.4, 1.9, 0.2), np.arange(2.0, 6.01, 1.0)])
 _LEAST_VARIANCE = -0.12
 # Variance, px^2, of the filter by which the renderer makes pixels (Blackman-Harris, 3 px from end to end).
@@ -36,11 +36,11 @@ PIXEL_VARIANCE = 0.173
 _SMALL_VARIANCE = 0.25
 # Edges with less contrast than this, and those that are brighter than a pixel can show, linear light, do not count.
 _LEAST_CONTRAST, _BURNT = 0.02, 0.95
-# An edge with a surface nearer by more than this, mm, within this many px, may be blurred as that surface is.
+# An edge with a surface nearer by more than this, mm, in a square of this many px about it, may be blurred as that is.
 _NEARER_MM, _NEARER_PX = 1.0, 5
 # Groups of edges: by depth and by direction; least edges of one; standard deviation of its variance, px^2, beside that
 # by a jackknife over photographs.
-_DEPTHS, _DIRECTIONS, _FEWEST, _SD = 4, 4, 20, 0.015
+_DEPTHS, _DIRECTIONS, FEWEST, _SD = 4, 4, 20, 0.015
 FOLDS = 5
 
 
@@ -52,7 +52,7 @@ class Spreads:
         misfits: (n, len(VARIANCES)) sums of squares that are left, linear light.
         depths: (n,) distance of each edge from the camera along its axis, mm.
         normals: (n, 2) unit vectors across the edges.
-        folds: (n,) 0 to FOLDS - 1: the photograph, or the part of it, that the edge is in.
+        folds: (n,) 0 to FOLDS - 1, by photograph; of fewer photographs than folds, one edge after the other.
         clear: (n,) whether no surface nearer to the camera is beside the edge.
         strengths: (n,) squares of the edges' contrast, linear light: how much each counts in `best`.
     """
@@ -122,8 +122,7 @@ def spreads(
         misfits = np.stack([misfit(theirs[kept], one[kept]) for one in ours], axis=1)
         count = int(kept.sum())
         # A photograph is in one fold; of a few, each is divided.
-        parts = np.arange(count) * FOLDS // max(count, 1)
-        folds = np.full(count, number % FOLDS) if len(photographs) >= FOLDS else parts
+        folds = np.full(count, number % FOLDS) if len(photographs) >= FOLDS else np.arange(count) % FOLDS
         depths = (cameras[number] if cameras else render.camera).depth(each.places)
         strengths = np.ptp(ours[0][kept], axis=1) ** 2
         found.append((misfits, depths[kept], each.normals[kept], folds, _clear(render, each)[kept], strengths))
@@ -201,7 +200,7 @@ def widening(photographs: Spreads, renders: Spreads, camera: Camera) -> Widening
     edges = np.quantile(theirs.depths, np.linspace(0.0, 1.0, _DEPTHS + 1)[1:-1]) if len(theirs.depths) else []
     for group in range(_DEPTHS * _DIRECTIONS):
         own, other = (each.of(_group(each, edges) == group) for each in (ours, theirs))
-        if min(len(own.depths), len(other.depths)) < _FEWEST:
+        if min(len(own.depths), len(other.depths)) < FEWEST:
             continue
         sd = math.hypot(_sd(own, other), _SD)
         near = nearness(own.depths, camera)
@@ -215,13 +214,10 @@ def widening(photographs: Spreads, renders: Spreads, camera: Camera) -> Widening
 
 
 def _sd(ours: Spreads, theirs: Spreads) -> float:
-    """Return the standard deviation of a difference of variances, by a jackknife over the folds."""
+    """Return the standard deviation of a difference of variances, by a jackknife over the folds; infinite: unknown."""
     pairs = [[each.of(each.folds != fold) for each in (ours, theirs)] for fold in range(FOLDS)]
-    return float(jackknife_sd([own.best() - other.best() for own, other in pairs if min(map(_count, (own, other)))]))
-
-
-def _count(found: Spreads) -> int:
-    return len(found.depths)
+    found = [own.best() - other.best() for own, other in pairs if len(own.depths) and len(other.depths)]
+    return float(jackknife_sd(found)) if len(found) > 1 else math.inf
 
 
 def _group(found: Spreads, edges: np.ndarray | Sequence[float]) -> np.ndarray:

@@ -17,14 +17,15 @@ from scipy.optimize import least_squares
 from blender_scripts.contract.connector import Connector, Nuisance
 from blender_scripts.geometry.optics import Camera, set_up_station
 from blender_scripts.geometry.sensor import smear
-from generator.matching.blur import FOLDS, Spreads, Widening, misfit, nearness, profile_of
+from generator.matching.blur import FEWEST, FOLDS, Spreads, Widening, misfit, nearness, profile_of
 from generator.matching.ranges import Quantity, jackknife_sd
 from generator.matching.renders import Rendered, Shot, view_key
 from generator.matching.shifts import Edges, measure
 
+# Kinds of blur by a lens.
 OPEN = ("even", "defocus")
-# A blur of a smaller variance, px^2, in units of its standard deviation, is none. Variance that is assumed for a lens
-# that may be in focus on the edges that are seen best.
+# Below this variance, in units of its standard deviation, neither an even blur nor a motion is tried. Variance, px^2,
+# that is assumed of a lens that may be in focus on the edges that are seen best.
 _SEEN, _LEAST_VARIANCE = 2.0, 0.03
 # Distance of the focus of an even blur, divided by that of the part. Planes in focus that are tried: shares of the
 # part's depth, counted from its nearest edges; with which sizes; how far from the best of them others are tried.
@@ -78,9 +79,11 @@ class Blur:
         return replace(self, first=self.first * factor, u=(self.u[0] * factor, self.u[1]))
 
 
-# Renders of some photographs with a blur, without noise; costs (parts,) of a blur, from `_misfits`; costs and blur.
+# Renders some photographs with a blur, without noise.
 Renderer = Callable[[Blur], Sequence[Rendered]]
+# Returns the costs (parts,) of a blur, from `_misfits`.
 Agreement = Callable[[Blur], np.ndarray]
+# The costs of a blur, and the blur.
 _Tried = tuple[np.ndarray, Blur]
 
 
@@ -88,6 +91,8 @@ def choose(
     found: Widening, spread: Spreads, photographs: Sequence[np.ndarray], edges: Sequence[Edges], renderer: Renderer
 ) -> Blur:
     """Choose the blur whose renders agree best with some photographs; a simpler one, if it agrees about as well.
+
+    With few edges that show contrast, as in very dark photographs, it is none.
 
     Args:
         found: how much wider edges are than in sharp renders.
@@ -97,6 +102,8 @@ def choose(
         renderer: renders these photographs with a blur.
     """
 
+    if len(spread.depths) < FEWEST:
+        return Blur("none")
     sharp = renderer(Blur("none"))
 
     def agreement(blur: Blur) -> np.ndarray:
@@ -131,8 +138,7 @@ def _turned(motion: Blur, costs: np.ndarray, agreement: Agreement) -> Blur:
     """Return a motion in the direction whose renders agree best; `costs` are those of `motion`."""
     beside = [agreement(replace(motion, second=motion.second + side * _TURN)) for side in (-1.0, 1.0)]
     second, u = _lowest(np.stack([beside[0], costs, beside[1]]), motion.second, _TURN)
-    size_u = math.hypot(motion.u[0], _SHAPE_U * motion.first)
-    return replace(motion, second=second, u=(size_u, math.hypot(u, _SHAPE_U)))
+    return replace(motion, second=second, u=(motion.u[0], math.hypot(u, _SHAPE_U)))
 
 
 def _focused(
@@ -184,14 +190,12 @@ def _sized(costs: np.ndarray, blur: Blur, agreement: Agreement) -> _Tried:
         best = lower
     around = np.stack([known.get(best + side, known[best]) for side in (-1, 0, 1)])
     exponent, _ = _lowest(around, float(best), 1.0)
-    factor = _STEP**exponent
-    sized = replace(blur, first=blur.first * factor, u=(blur.u[0] * factor, blur.u[1]))
-    cost = agreement(sized)
-    return (
-        (cost, sized)
-        if cost.sum() < known[best].sum()
-        else (known[best], replace(sized, first=blur.first * _STEP**best))
-    )
+
+    def of(power: float) -> Blur:
+        return replace(blur, first=blur.first * _STEP**power, u=(blur.u[0] * _STEP**power, blur.u[1]))
+
+    cost = agreement(sized := of(exponent))
+    return (cost, sized) if cost.sum() < known[best].sum() else (known[best], of(best))
 
 
 def _is_better(cost: np.ndarray, known: np.ndarray) -> bool:
@@ -210,8 +214,8 @@ def _misfits(
         shifts = _shifts_at(own, each)
         theirs = profile_of(photograph, each.pixels + each.shifts[:, None] * each.normals, each.normals)
         ours = profile_of(render.pixels, each.pixels + shifts[:, None] * each.normals, each.normals)
-        parts = np.array_split(np.log(misfit(theirs, ours) + _LEFT), FOLDS)
-        sums += [float(part.sum()) for part in parts]
+        left = np.log(misfit(theirs, ours) + _LEFT)
+        sums += [float(left[part::FOLDS].sum()) for part in range(FOLDS)]
     return np.array(sums)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.errors import InputError
 from blender_scripts.geometry.optics import Camera
 from generator.io.certificate import CalibratedCamera
-from generator.matching.blur import Spreads, blurred_picture, spreads, widening, width_px
+from generator.matching.blur import VARIANCES, Spreads, blurred_picture, spreads, widening, width_px
 from generator.matching.blur_kinds import OPEN, Blur, blur_quantities, choose
 from generator.matching.differences import Differences, domain_auroc, noise_of, regions_of
 from generator.matching.geometry import Fitted, fit
@@ -183,19 +184,20 @@ def _camera(
         # Edges beside sharp ones appear elsewhere if they are blurred.
         alike = [replace(each, pixels=blurred_picture(each.pixels, variance)) for each in renders]
         edges = [measure(photo.pixels, render, reach) for photo, render in zip(used, alike, strict=True)]
-        if number:
-            kept = _seen(used, edges, passed, seen)
-            used[:] = [used[i] for i in kept]
-            renders, edges = [renders[i] for i in kept], [edges[i] for i in kept]
+        kept = _seen(used, edges, passed, seen) if number else list(range(len(used)))
+        left_out = len(kept) < len(used)
+        used[:] = [used[i] for i in kept]
+        renders, edges = [renders[i] for i in kept], [edges[i] for i in kept]
+        if 0 < number < len(_REACH_PX) - 1:
             variance = spreads([photo.pixels for photo in used], renders, edges).best()
         fitted = fit([render.camera for render in renders], edges, None if lens is None else lens_sd)
         poses = fitted.poses
         lens_values = _lens_values(fitted, connector, seen)
-        if number == 0:
+        if number == 0 or left_out:
             say("light")
             some = np.linspace(0, len(used) - 1, min(_LIGHT_PHOTOGRAPHS, len(used))).round().astype(int).tolist()
             pictures, places = [used[i].pixels for i in some], [poses[i] for i in some]
-            fits = fit_light(shot, pictures, places, lens_values, "light")
+            fits = fit_light(shot, pictures, places, lens_values, f"light{number}")
             found, _ = light_quantities(fits, connector, shot)
             values = {each.key: each.value for each in found if each.value is not None}
             seen = replace(seen, lighting=fits[0].lighting)
@@ -209,8 +211,8 @@ def _seen(used: Sequence[Photo], edges: Sequence[Edges], passed: dict[str, float
         best = max(each.share for each in edges)
         raise InputError(
             f"PHOTO: expected photographs of {shot.housing} {shot.terminal} by the camera {shot.view}, upright within "
-            f"10 degrees, got none that has {_LEAST_SHARE:.0%} of the edges of a render (best: {best:.0%}): another "
-            "part, housing or terminal, another camera, or turned"
+            f"10 degrees, got none that has {_LEAST_SHARE:.0%} of the edges of a render (best: {best:.1%}): another "
+            "part, housing or terminal, another camera, turned, or very blurred"
         )
     passed.update({used[n].name: each.share for n, each in enumerate(edges) if n not in kept})
     return kept
@@ -255,7 +257,7 @@ def _lens(result: Matched, twins: Twins, renders: Sequence[Rendered], edges: Seq
     """
     shot, fitted, photographs = twins.shot, result.fitted, [photo.pixels for photo in result.used]
     connector = shot.connector()
-    scene = shot.connector({**result.values(), **_lens_values(fitted, connector, shot)})
+    scene = shot.connector(result.values())
     lens = replace(renders[0].camera.lens, focal_px=fitted.focal_px)
     cameras = [
         replace(each.camera, matrix_world=pose, lens=lens) for each, pose in zip(renders, fitted.poses, strict=True)
@@ -278,8 +280,8 @@ def _lens(result: Matched, twins: Twins, renders: Sequence[Rendered], edges: Seq
         return twins.render(values, name, blur.second if blur.kind in OPEN else None, clean)
 
     most = min(_BLUR_PHOTOGRAPHS, len(photographs), max(1, _BLUR_PIXELS // (connector.width * connector.height)))
-    some = np.linspace(0, len(photographs) - 1, most).round().astype(int).tolist()
-    tries = iter(range(1000))
+    some = np.linspace(0, len(photographs) - 1, most + 2)[1:-1].round().astype(int).tolist()
+    tries = itertools.count()
     of_some = [photographs[i] for i in some], [edges[i] for i in some]
     blur = choose(wider, ours, *of_some, lambda blur: rendered(blur, f"kind{next(tries)}", some))
     first = best = blur
@@ -294,6 +296,11 @@ def _lens(result: Matched, twins: Twins, renders: Sequence[Rendered], edges: Seq
             break
         blur = blur.scaled((ours.best() - sharp.best()) / added)
     result.quantities += lens_of(best.doubted(first))
+    if ours.best() >= VARIANCES[-1]:
+        result.notes.append(
+            f"edges are wider than {width_px(VARIANCES[-1]):.1f} px (standard deviation), the largest width that is "
+            "found: the size of the blur is too small"
+        )
     return ours.best(), theirs.best()
 
 

@@ -25,6 +25,8 @@ _LEAST_CORRELATION = 0.85
 _MOST_POINTS = 300
 # The surface of an edge is the nearest within this many px.
 _NEAR_PX = 3
+# What is higher than this above the lowest edge, mm, does not lie on the table.
+_TABLE_MM = 1.0
 # Edges of a pin count down to this distance below its top, mm.
 _TIP_MM = 1.0
 
@@ -39,7 +41,7 @@ class Edges:
         places: (n, 3) the points on the part or table, mm in the housing's axes.
         shifts: (n,) distance of the photograph's edge from the render's along the normal, px.
         weights: (n,) 0 to 1, how well the two profiles agree.
-        share: share of the render's points on edges at which the photograph has such an edge.
+        share: share of the render's points on edges of the part at which the photograph has such an edge.
     """
 
     pixels: np.ndarray
@@ -70,16 +72,35 @@ def measure(photograph: np.ndarray, render: Rendered, reach: float) -> Edges:
     shifts, correlation = _shift(ours, theirs)
     some = np.flatnonzero((correlation > _LEAST_CORRELATION) & (np.abs(shifts) < reach - _STEP_PX))
     kept = some[np.linspace(0, len(some) - 1, min(len(some), _MOST_POINTS)).astype(int)] if len(some) else some
-    share = len(some) / max(len(pixels), 1)
-    pixels, normals = pixels[kept], normals[kept]
     near = minimum_filter(np.where(render.depth > 0.0, render.depth, np.inf), _NEAR_PX)
     columns, rows = np.floor(pixels.T).astype(int)
     depth = near[rows, columns]
     found = np.isfinite(depth)
     places = render.camera.at_depth(pixels, np.where(found, depth, 0.0))
+    share = _share(places[:, 2], found, some)
+    pixels, normals, places, found = pixels[kept], normals[kept], places[kept], found[kept]
+    columns, rows = columns[kept], rows[kept]
     found &= ~_is_on_a_side(places[:, 2], maximum_filter(render.mask, _NEAR_PX)[rows, columns])
     weights = correlation[kept] ** 4
     return Edges(pixels[found], normals[found], places[found], shifts[kept][found], weights[found], share)
+
+
+def _share(z: np.ndarray, found: np.ndarray, some: np.ndarray) -> float:
+    """Which share of the points above the table is among `some`: a photograph's table may have another texture.
+
+    Args:
+        z: (n,) of the points, mm.
+        found: (n,) whether z is known.
+        some: numbers of the points with an edge in the photograph.
+    """
+    if not found.any():
+        return 0.0
+    above = found & (z > z[found].min() + _TABLE_MM)
+    if not above.any():  # a flat part
+        above = found
+    alike = np.zeros(len(z), bool)
+    alike[some] = True
+    return float(alike[above].mean())
 
 
 def _is_on_a_side(z: np.ndarray, pin: np.ndarray) -> np.ndarray:

@@ -189,13 +189,13 @@ def warn_of_doubtful(golden: Golden, scores: np.ndarray) -> None:
     """
     logs = np.log(np.maximum(scores / np.median(scores), 1e-12))
     doubtful = logs > max(math.log(DOUBT_FACTOR), DOUBT_SIGMAS * _sigma(logs))
-    if len(scores) < LEAST_FOR_DOUBT or not doubtful.any():
+    if len(scores) < LEAST_FOR_DOUBT or not doubtful.any() or golden.warnings:  # those name pictures that stand out
         return
     names = [one.name for one, is_one in zip(golden.kept, doubtful, strict=True) if is_one]
     golden.warnings.append(
-        f"warning: {len(names)} of {len(scores)} OK pictures differ much from the others ({_some(names)}): their "
-        f"scores are up to {np.exp(logs.max()):.1f} times the median; they are kept, so defects with such scores are "
-        "judged OK; move those that are not OK to another folder"
+        f"warning: {len(names)} of {len(scores)} OK pictures have high scores ({_some(names)}), up to "
+        f"{np.exp(logs.max()):.1f} times the median, but are no outliers; where they are used, defects with such "
+        "scores are judged OK; move those that are not OK to another folder"
     )
 
 

@@ -241,14 +241,14 @@ class Station:
         )
 
     def reasons_unlike(self, image: np.ndarray) -> list[str]:
-        """List why a picture, as for `inspect`, cannot be compared with the OK pictures; empty if it can.
+        """List why a picture, as for `inspect`, does not show the part as the OK pictures do; empty if it does.
 
         Raises:
             ValueError: as `inspect`.
         """
         look = self.model.look(image)
         lost = self._reasons_not_found(look) or self._reasons_not_seen(look, [NOT_JUDGED] * len(tuple(self._pins())))
-        return [*lost, *self._reasons_of_gates(image)]
+        return [*lost, *(one for one in self._reasons_of_gates(image) if one.startswith("size:"))]
 
     def _reasons_not_found(self, look: Look) -> list[str]:
         """List why the picture does not show the part as the OK pictures do; empty if it does."""

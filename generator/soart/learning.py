@@ -137,7 +137,7 @@ def _chosen(
 ) -> Golden:
     """Choose among the OK pictures, given by their names in messages, and fit the model to those that are used."""
     read = open_picture if straightener is None else straightener.read
-    pictures, lost, problems = [], dict[str, str](), list[str]()
+    pictures, lost, small, problems = [], dict[str, str](), dict[str, str](), list[str]()
     for name, path in tqdm(paths.items(), disable=None if straightener else True, unit="OK picture"):
         try:
             pictures.append(read_golden(path, model, options.colour, name, read))
@@ -145,6 +145,8 @@ def _chosen(
             lost[name] = "; ".join(error.reasons)
         except InputError as error:
             problems += error.problems
+        except ValueError as error:  # too small to be aligned
+            small[name] = str(error)
     if problems:
         raise InputError(few_of(problems))
     if len(lost) > MOST_LOST * len(paths):
@@ -162,7 +164,7 @@ def _chosen(
         Station(model)  # refuses pictures that are equal
     except ValueError as error:
         raise InputError(f"{options.golden}: {error}") from None
-    golden.set_aside |= lost
+    golden.set_aside |= lost | small
     return golden
 
 

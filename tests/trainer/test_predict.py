@@ -274,7 +274,9 @@ def test_a_run_is_never_replaced_by_verdicts(trained_run, pictures, tmp_path, ca
     assert "config.json: expected a file outside the run's folder" in capsys.readouterr().err
     assert main([*words, "-o", str(trained_run)]) == 2
     assert "expected another folder than the run's (--model), got the run's folder" in capsys.readouterr().err
+    (tmp_path / "o").mkdir()
     assert main([*words, "-o", str(tmp_path / "o"), "--json", str(tmp_path / "o" / "train000.png")]) == 2
+    assert "than the sheets of --out" in capsys.readouterr().err
     assert before == {path: path.read_bytes() for path in trained_run.rglob("*") if path.is_file()}
 
 

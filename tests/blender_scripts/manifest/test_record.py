@@ -210,6 +210,16 @@ UNCHANGED = {
 }
 
 
+def test_rows_with_motion_blur_have_a_hash_of_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    still = read_connector(SCENES / "connector_3x9.toml")
+    moving = replace(still, cameras={**still.cameras, "center": replace(still.cameras["center"], motion_mm=0.2)})
+    shaken = replace(still, nuisance=replace(still.nuisance, motion_mm=0.2))
+    before = [row_sha256(RUN, each, "5.2.0", "") for each in (still, moving, shaken)]
+    monkeypatch.setattr("blender_scripts.manifest.record.MOTION_VERSION", 3)
+    after = [row_sha256(RUN, each, "5.2.0", "") for each in (still, moving, shaken)]
+    assert before[0] == after[0] and before[1] != after[1] and before[2] != after[2]
+
+
 def test_every_scene_is_tested() -> None:
     assert RENDERER == "5" and sorted(UNCHANGED) == sorted(path.stem for path in SCENES.glob("*.toml"))
 

@@ -1,5 +1,7 @@
 """The blur of drawn edges, by motion or by a lens, is found with its size and kind; without one, none is found."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,7 +10,7 @@ from blender_scripts.geometry.lens import NO_DISTORTION, Lens
 from blender_scripts.geometry.optics import Camera, look_at
 from blender_scripts.geometry.sensor import Capture, develop, smear
 from generator.io.srgb import linear
-from generator.matching.blur import PIXEL_VARIANCE, blurred, spreads, widening, width_px
+from generator.matching.blur import FOLDS, PIXEL_VARIANCE, blurred, spreads, widening, width_px
 from generator.matching.blur_kinds import Blur, choose, fit_motion
 from generator.matching.renders import Rendered
 from generator.matching.shifts import measure
@@ -66,7 +68,7 @@ def taken(seen, first):
 
 
 def compared(pictures):
-    renders = [rendered(turn, same) for turn in TURNS]
+    renders = [rendered(turn, same) for turn in TURNS[: len(pictures)]]
     edges = [measure(picture, render, 1.5) for picture, render in zip(pictures, renders, strict=True)]
     return spreads(pictures, renders, edges), edges
 
@@ -127,6 +129,16 @@ def test_the_distance_of_a_focus_is_found(focus, sharp):
     assert abs(found.first - 12.0) < found.u[0] < 8.0
 
 
+def test_photographs_without_contrast_tell_no_blur(sharp):
+    dark = [np.full((HEIGHT, WIDTH, 3), 3, np.uint8)] * len(TURNS)
+    renders = [rendered(turn, same) for turn in TURNS]
+    edges = [measure(each.pixels, each, 1.5) for each in renders]
+    found = spreads(dark, renders, edges)
+    wider = widening(found, sharp, CAMERA)
+    assert not len(found.depths) and not len(wider.variance) and wider.mean_sd == np.inf
+    assert choose(wider, found, dark, edges, as_drawn) == Blur("none")
+
+
 def test_a_blur_is_scaled_by_its_variance_but_not_at_once():
     blur = Blur("even", 2.0, 120.0, (0.2, 0.0))
     assert blur.scaled(2.25).first == pytest.approx(3.0) and blur.scaled(2.25).u[0] == pytest.approx(0.3)
@@ -145,6 +157,24 @@ def test_a_sharp_edge_is_as_wide_as_the_pixels_filter():
     assert variance == pytest.approx(PIXEL_VARIANCE, abs=5e-4) and width_px(0.1) == pytest.approx(
         (variance + 0.1) ** 0.5, abs=1e-3
     )
+
+
+def test_edges_on_the_table_do_not_count_in_the_share():
+    """The left half of the picture lies 8 mm above the table, on which the photograph has another texture."""
+    source = np.random.default_rng(0)
+    render = rendered(10.0, same)
+    noise = np.where((DEPTHS > 95.0)[..., None], source.normal(0.0, 60.0, (HEIGHT, WIDTH, 1)), 0.0)
+    other = np.clip(render.pixels + noise, 0, 255).astype(np.uint8)
+    assert (
+        measure(other, render, 1.5).share > 0.97
+        and measure(other, replace(render, depth=0 * DEPTHS + 100), 1.5).share < 0.8
+    )
+
+
+def test_folds_have_edges_of_all_strengths(sharp):
+    found, _ = compared(taken(same, 0)[:1])
+    strengths = [found.of(found.folds == fold).strengths.mean() for fold in range(FOLDS)]
+    assert max(strengths) < 1.25 * min(strengths)
 
 
 def test_the_drawn_squares_are_where_they_are_drawn():
