@@ -331,7 +331,7 @@ class SoartC:
         most = self.settings["grid"] + self.settings["window"] - 1
         scale = most / max(image.shape[:2])
         small = _by_channel(image, lambda grey: resized(grey, scale))
-        if self.settings["rotation_deg"] >= 0 and min(small.shape[:2]) < (least := fewest_px(max(small.shape[:2]))):
+        if self.settings["rotation_deg"] >= 0 and min(small.shape[:2]) < (least := fewest_px(most)):
             raise ValueError(
                 "expected a picture large enough to be aligned with the OK pictures, with a shorter side of at least "
                 f"{math.ceil(least / min(scale, 1.0))} px, got {size_of(image.shape)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -208,6 +209,14 @@ def test_a_picture_too_small_to_be_aligned_is_refused_with_the_size_needed(
     error = capsys.readouterr().err
     assert f"{name}.png: expected a picture large enough to be aligned" in error and said in error
     assert json.loads((tmp_path / f"{name}.json").read_text("utf-8"))["verdict"] == "INVALID"
+
+
+def test_a_tiny_ok_picture_is_set_aside(folder: Path, tmp_path: Path, capsys) -> None:
+    shutil.copytree(folder / "ok", tmp_path / "ok")
+    Image.new("RGB", (1, 1), (90, 90, 90)).save(tmp_path / "ok" / "tiny.png")
+    command = ["inspect", str(folder / "no_word.png"), "--golden", str(tmp_path / "ok"), "-o", str(tmp_path / "out")]
+    assert main(command) == 0
+    assert "tiny.png" in capsys.readouterr().out
 
 
 def test_pictures_of_every_kind_are_found_and_judged(folder: Path, tmp_path: Path) -> None:
