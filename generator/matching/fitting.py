@@ -284,18 +284,18 @@ def _lens(result: Matched, twins: Twins, renders: Sequence[Rendered], edges: Seq
     tries = itertools.count()
     of_some = [photographs[i] for i in some], [edges[i] for i in some]
     blur = choose(wider, ours, *of_some, lambda blur: rendered(blur, f"kind{next(tries)}", some))
-    first = best = blur
+    best, first = Blur("none"), blur
     result.renders, theirs = sharp_twins, sharp
     for step in range(_BLUR_STEPS if blur.kind != "none" else 0):
         tried = rendered(blur, f"blurred{step}")
         spread = _spreads_of(tried, renders, cameras)
-        if not step or abs(spread.best() - ours.best()) < abs(theirs.best() - ours.best()):
+        if abs(spread.best() - ours.best()) < abs(theirs.best() - ours.best()):
             best, result.renders, theirs = blur, tried, spread
         added = spread.best() - sharp.best()
         if added < _LEAST_ADDED or ours.best() - sharp.best() < _LEAST_ADDED:
             break
         blur = blur.scaled((ours.best() - sharp.best()) / added)
-    result.quantities += lens_of(best.doubted(first))
+    result.quantities += lens_of(best.doubted(first) if best.kind != "none" else best)
     if ours.best() >= VARIANCES[-1]:
         result.notes.append(
             f"edges are wider than {width_px(VARIANCES[-1]):.1f} px (standard deviation), the largest width that is "
