@@ -1,6 +1,6 @@
 """Which blur photographs have: none, of a lens out of focus, or by motion; its size, and the keys of a scene file.
 
-The size follows from the width of edges (`generator.matching.blur`). Kinds are told apart by renders with each of them:
+The size follows from the width of edges (`generator.matching.blur`), the kind from renders with a blur of each kind:
 beside an edge of the cavity floor there is often a pin that is nearer and blurred otherwise, which a render shows as a
 photograph does.
 """
@@ -35,7 +35,7 @@ _TURN = 0.3
 _STEP, _MOST_STEPS = 1.5, 4
 # A kind is chosen over a simpler one if its renders agree better by so many standard deviations.
 _BETTER = 2.0
-# Sum of squares that rounding and noise leave of any edge, linear light.
+# Residual sum of squares of any edge by rounding and noise, linear light.
 _LEFT = 2e-6
 # Largest distance, px, of an edge in a render from that in another one.
 _REACH_PX = 1.5

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -12,11 +11,11 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from blender_scripts.contract.errors import InputError
 from generator.io.output_file import write_whole
 from generator.io.pictures import open_picture
+from generator.io.png_mark import marked_png
 from generator.locating.straightening import NotFoundError, Straightener
 from generator.soart.figure import figure, overlay, sheet_of_views, unreadable
 from generator.soart.inspection import Finding, Station, as_values
@@ -304,7 +303,4 @@ def _other_reasons(reasons: Sequence[str]) -> list[str]:
 
 
 def _png(picture: Image.Image) -> bytes:
-    sink, mark = io.BytesIO(), PngInfo()
-    mark.add_text(*MARK)
-    picture.save(sink, "PNG", pnginfo=mark)
-    return sink.getvalue()
+    return marked_png(picture, MARK)

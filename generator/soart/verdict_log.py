@@ -22,10 +22,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from PIL import Image
-
 from blender_scripts.contract.errors import InputError
 from generator.io.output_file import LONGEST_NAME
+from generator.io.png_mark import has_mark
 from generator.verdict.envelope import SCHEMA
 
 try:
@@ -34,8 +33,8 @@ except ImportError:  # not on Windows, where two programs on one log are not det
     fcntl = None  # type: ignore[assignment]
 
 NAME = "verdicts.jsonl"
-# PNG text chunk in every picture of a verdict, to know our own: a program that is stopped may leave a picture alone.
-MARK = ("Software", "Pinsight generator inspect")
+# Mark of every picture of a verdict, to know our own: a program that is stopped may leave a picture alone.
+MARK = "Pinsight generator inspect"
 # Name of a picture's file or of a part, and SHA-256 (of a part: of its views' SHA-256).
 Picture = tuple[str, str]
 
@@ -218,15 +217,7 @@ def _is_of_verdict(file: Path) -> bool:
     if file.suffix == ".json":
         return _document_in(file) is not None
     reports = {file.with_name(f"{stem}.json") for stem in (file.stem, file.stem.removesuffix("_maps"))}
-    return any(_document_in(report) is not None for report in reports) or _is_marked(file)
-
-
-def _is_marked(file: Path) -> bool:
-    try:
-        with Image.open(file) as picture:
-            return picture.info.get(MARK[0]) == MARK[1]
-    except Exception:  # decoders raise many types on damaged files
-        return False
+    return any(_document_in(report) is not None for report in reports) or has_mark(file, MARK)
 
 
 def _document_in(file: Path) -> dict[str, Any] | None:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from blender_scripts.contract.output_path import check_writable
 from generator.io import pictures as decoder
 from generator.io.checksum import sha256_of
+from generator.io.png_mark import has_mark, marked_png
 from generator.io.view_names import parts_of
 from generator.verdict.envelope import Envelope, Verdict
 from trainer.core import run_folder
@@ -26,8 +26,8 @@ from trainer.core.run_folder import check_place
 from trainer.core.tolerance import cannot_follow
 
 PREDICTIONS = "predictions.json"
-# PNG text chunk in every sheet, to know our own.
-MARK = ("Software", "Pinsight trainer.predict")
+# Mark of every sheet, to know our own: an interrupted prediction leaves sheets without predictions.json.
+MARK = "Pinsight trainer.predict"
 # The characteristics that a class of defect covers: key `judged` of a verdict.
 CHARACTERISTICS = {"BENDNG": ("true_position",), "NUKENG": ("retraction", "presence"), "OTHERNG": ("other",)}
 
@@ -273,15 +273,6 @@ def _earlier(out: Path) -> list[str]:
     return [PREDICTIONS, *sheet_names(places), *(name for name in named if name == Path(name).name)]
 
 
-def _is_sheet(path: Path) -> bool:
-    """Whether a file has the mark of our sheets: an interrupted prediction leaves sheets without predictions.json."""
-    try:
-        with Image.open(path) as picture:
-            return picture.info.get(MARK[0]) == MARK[1]
-    except Exception:  # decoders raise many types on damaged files
-        return False
-
-
 def remove_earlier(targets: Collection[Path], out: Path | None, names: Collection[str]) -> None:
     """Remove results of an earlier prediction, so that none stays beside new ones if a picture gets no sheet.
 
@@ -341,7 +332,7 @@ def check_sheets(out: Path, files: Sequence[Path], names: Sequence[str], run: Pa
             "because results have the same file names"
         )
     ours = set(_earlier(out))
-    foreign = [name for name in names if name not in ours and (out / name).exists() and not _is_sheet(out / name)]
+    foreign = [name for name in names if name not in ours and (out / name).exists() and not has_mark(out / name, MARK)]
     if foreign:
         more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
         raise InputError(
@@ -351,7 +342,6 @@ def check_sheets(out: Path, files: Sequence[Path], names: Sequence[str], run: Pa
 
 
 def write_sheet(sheet: Image.Image, path: Path) -> None:
-    """Write a sheet as PNG, atomically, with the text chunk `MARK` by which later predictions know it as a sheet."""
-    mark = PngInfo()
-    mark.add_text(*MARK)
-    run_folder.replace_file(path, lambda t: sheet.save(t, format="PNG", pnginfo=mark))
+    """Write a sheet as PNG, atomically, with the mark by which later predictions know it as a sheet."""
+    content = marked_png(sheet, MARK)
+    run_folder.replace_file(path, lambda t: t.write_bytes(content))

@@ -340,11 +340,10 @@ def test_the_pictures_of_a_folder(tmp_path):
 OPENED_ELSEWHERE = {
     "generator/augmenting/transforms.py": "a JPEG coded in memory",
     "generator/soart/golden.py": "how a JPEG was coded, and one coded in memory",
-    "generator/soart/verdict_log.py": "the mark in the picture of a verdict",
     "generator/reporting/pages.py": "the width of a plot",
+    "generator/io/png_mark.py": "the mark of a picture of a verdict, or of a sheet",
     "generator/rendering/preview.py": "a mask that was just rendered",
     "generator/matching/renders.py": "a mask that was just rendered",
-    "trainer/core/prediction.py": "the mark in a sheet",
 }
 
 
