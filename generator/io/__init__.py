@@ -15,5 +15,6 @@ processes      runs work in one process per core
 source_code    SHA-256 of the program code, so that results of other code are not reused
 checksum       SHA-256 of a file
 certificate    reads the certificate of a calibration: the geometry of one or more cameras
+png_mark       the mark by which a command knows pictures that it wrote
 array_file     reads and writes files of named arrays
 """
