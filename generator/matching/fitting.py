@@ -58,7 +58,7 @@ class Matched:
 
     Attributes:
         used: the photographs in which the part was found.
-        passed: names of the others, each with the agreement of its edges.
+        passed: names of the others, each with the reason why it is not used.
         fitted, station: the camera.
         lighting: name of the light set-up that fits best.
         misfits: misfits of all set-ups that were tried, by name.
@@ -69,7 +69,7 @@ class Matched:
     """
 
     used: list[Photo]
-    passed: dict[str, float]
+    passed: dict[str, str]
     fitted: Fitted
     station: Station
     lighting: str
@@ -133,31 +133,35 @@ def match_photographs(
     return result
 
 
-def _start(photos: Sequence[Photo], shot: Shot) -> tuple[list[Photo], list[np.ndarray], dict[str, float]]:
+def _start(photos: Sequence[Photo], shot: Shot) -> tuple[list[Photo], list[np.ndarray], dict[str, str]]:
     (render,) = render_all(shot, [Wanted()], "start")
     starter = Starter(render)
-    used, poses, passed = [], [], {}
+    used, poses, scores = [], [], {}
     for photo in photos:
         pose, score = starter.pose(Image.fromarray(photo.pixels))
         if score < LEAST_SCORE:
-            passed[photo.name] = score
+            scores[photo.name] = score
         else:
             used.append(photo)
             poses.append(pose)
     if not used:
-        best = max(passed.values())
+        best = max(scores.values())
         raise InputError(
             f"PHOTO: expected photographs of {shot.housing} {shot.terminal} by the camera {shot.view}, upright within "
             f"10 degrees and within a third of the size that the scene's camera gives, got none whose edges agree by "
             f"{LEAST_SCORE} or more with a render's (best: {best:.2f})"
         )
+    passed = {
+        name: f"its edges agree by only {score:.2f} with a render's, not {LEAST_SCORE}"
+        for name, score in scores.items()
+    }
     return used, poses, passed
 
 
 def _camera(
     used: list[Photo],
     poses: list[np.ndarray],
-    passed: dict[str, float],
+    passed: dict[str, str],
     shot: Shot,
     seen: Shot,
     lens: CalibratedCamera | None,
@@ -204,7 +208,7 @@ def _camera(
     return fitted, (fits, fits[0].lighting), renders, edges
 
 
-def _seen(used: Sequence[Photo], edges: Sequence[Edges], passed: dict[str, float], shot: Shot) -> list[int]:
+def _seen(used: Sequence[Photo], edges: Sequence[Edges], passed: dict[str, str], shot: Shot) -> list[int]:
     """Return the numbers of the photographs that show the part as the camera does; names the others in `passed`."""
     kept = [number for number, each in enumerate(edges) if each.share >= _LEAST_SHARE]
     if not kept:
@@ -214,7 +218,9 @@ def _seen(used: Sequence[Photo], edges: Sequence[Edges], passed: dict[str, float
             f"10 degrees, got none that has {_LEAST_SHARE:.0%} of the edges of a render (best: {best:.1%}): another "
             "part, housing or terminal, another camera, turned, or very blurred"
         )
-    passed.update({used[n].name: each.share for n, each in enumerate(edges) if n not in kept})
+    for number, each in enumerate(edges):
+        if number not in kept:
+            passed[used[number].name] = f"it has only {each.share:.0%} of the edges of a render, not {_LEAST_SHARE:.0%}"
     return kept
 
 

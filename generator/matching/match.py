@@ -198,7 +198,7 @@ def _document(
 
 
 def _report(matched: Matched, output: Path) -> None:
-    lines = [f"{name}: not used, its edges agree by only {score:.2f}" for name, score in matched.passed.items()]
+    lines = [f"{name}: not used: {reason}" for name, reason in matched.passed.items()]
     ratio = matched.station.ratio
     lines.append(f"focal length / distance: {ratio:.5f} (U {matched.station.ratio_u:.2%})")
     for each in matched.quantities:

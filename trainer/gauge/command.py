@@ -45,6 +45,8 @@ FOLDERS = (event_files.FOLDER, gates.FOLDER, default_paths.DATASET_FOLDER)
 _PITCHES, _LEAST_PX, _MOST_PX = 2.3, 48, 80
 # Default epochs show pictures so often in all, but no more epochs than these.
 _SHOWN, _MOST_EPOCHS = 7_500, 200
+# More connectors than this are counted, not named, when a training begins.
+_MOST_NAMED = 6
 
 
 @dataclass(frozen=True)
@@ -210,10 +212,11 @@ def _loop(args: argparse.Namespace, begun: Setup, trainee: GaugeTrainee) -> Loop
 def _described(begun: Setup, network: torch.nn.Module, share: Share) -> str:
     splits, shape, settings = begun.data.splits, begun.shape, begun.settings
     scenes = sorted({key[0] for key in begun.data.connectors})
+    shown = ", ".join(scenes) if len(scenes) <= _MOST_NAMED else f"{len(scenes)} connectors"
     return (
         f"network of {sum(p.numel() for p in network.parameters()) / 1e6:.2f} M parameters, crops of {shape.side} px, "
         f"{begun.data.pitch_px:.1f} px between neighbouring pins, {len(splits['train'])} training and "
-        f"{len(splits['validation'])} validation pictures of {', '.join(scenes)}, "
+        f"{len(splits['validation'])} validation pictures of {shown}, "
         + (f"{share.count} processes, each on " if share.count > 1 else "")
         + f"{share.accelerator.device}, {settings.threads} threads{', bfloat16' if settings.amp == 'bf16' else ''}"
     )
