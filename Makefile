@@ -13,7 +13,8 @@ export PYTHON
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-WORKERS ?= $(shell nproc 2>/dev/null || echo 1)
+CORES := $(shell nproc 2>/dev/null || echo 1)
+WORKERS ?= $(CORES)
 PYTEST_ARGS ?=
 # The tests of a file run in one process, as they share renders and trained models.
 PARALLEL := -n auto --dist loadfile
@@ -85,35 +86,34 @@ say-base:
 	@echo "them, which --init base begins with. About 80 minutes on two cores, after 2 minutes of set-up the first time. Repeated"
 	@echo "after an interruption it continues. Results: $(BASE)/vit and $(BASE)/gauge"
 
-base: say-base $(BASE)/vit/report.html $(BASE)/gauge/report.html
+# The two trainings run at the same time, each on half of the cores: one alone does not use two cores well.
+HALF := $$(( ($(CORES) + 1) / 2 ))
+base: say-base $(BASE_DATA)
+	@words=; for run in "vit --epochs 20 --image-size 256x128" "gauge --epochs 20"; do \
+	    set -- $$run; name=$$1; shift; to=$(BASE)/$$name; \
+	    test -f $$to/report.html || words="$${words:+$$words -- }$$name $(BIN)/python -m trainer.$$name --data $(BASE)/dataset \
+	        --out $$to $$(test ! -f $$to/config.json || echo --resume) --threads $(HALF) $$*"; done; \
+	test -z "$$words" || $(RUN) "5 of 5: train the ViT and the gauge at the same time, about 45 minutes" \
+	    $(BIN)/python .ci/side_by_side.py $$words
 	@echo
 	@echo "Trained: $(BASE)/vit and $(BASE)/gauge. From this folder: python -m trainer.vit --init base, python -m trainer.gauge --init base"
 
 # $(BASE_DATA) holds the digest of the dataset. Other pictures than before: the runs are trained again.
 $(BASE_DATA): $(BASE_SPECS) $(BASE_SCENES) generator/doe/random_connectors.py | $(INSTALLED)
-	@$(RUN) "1 of 6: look for system libraries, seconds" $(BIN)/python .ci/system_packages.py
+	@$(RUN) "1 of 5: look for system libraries, seconds" $(BIN)/python .ci/system_packages.py
 	@mkdir -p $(BASE)/scenes && cp $(BASE_SCENES) $(BASE)/scenes
-	@$(RUN) "2 of 6: write scene files of random connectors, seconds" $(BIN)/python -m generator connectors -o $(BASE)/scenes
+	@$(RUN) "2 of 5: write scene files of random connectors, seconds" $(BIN)/python -m generator connectors -o $(BASE)/scenes
 	@for spec in $(BASE_SPECS); do name=$$(basename $$spec .toml); \
-	    $(RUN) "3 of 6: design the pictures of $$name, seconds" \
+	    $(RUN) "3 of 5: design the pictures of $$name, seconds" \
 	        $(BIN)/python -m generator design $$spec --scenes $(BASE)/scenes -o $(BASE)/$$name.csv && \
 	    $(RUN) "and render them, about 5 minutes" $(BIN)/python -m generator render $(BASE)/$$name.csv \
 	        --scenes $(BASE)/scenes --out $(BASE)/renders --workers $(WORKERS) || exit 1; done
-	@$(RUN) "4 of 6: build the dataset, seconds" $(BIN)/python -m generator build $(BASE)/renders --to $(BASE)/dataset
+	@$(RUN) "4 of 5: build the dataset, seconds" $(BIN)/python -m generator build $(BASE)/renders --to $(BASE)/dataset
 	@grep content_sha256 $(BASE)/dataset/README.md > $(BASE)/new.sha256
 	@if test -f $@ && ! cmp -s $@ $(BASE)/new.sha256; then \
 	    echo "The pictures differ from those before: $(BASE)/vit and $(BASE)/gauge are trained again."; \
 	    rm -rf $(BASE)/vit $(BASE)/gauge; fi
 	@mv $(BASE)/new.sha256 $@
-	@for run in vit gauge; do test ! -f $(BASE)/$$run/report.html || touch $(BASE)/$$run/report.html; done
-
-$(BASE)/vit/report.html: $(BASE_DATA)
-	@$(RUN) "5 of 6: train the ViT, about 30 minutes" $(BIN)/python -m trainer.vit --data $(BASE)/dataset --out $(@D) \
-	    $$(test ! -f $(@D)/config.json || echo --resume) --epochs 20 --image-size 256x128
-
-$(BASE)/gauge/report.html: $(BASE_DATA)
-	@$(RUN) "6 of 6: train the gauge, about 40 minutes" $(BIN)/python -m trainer.gauge --data $(BASE)/dataset --out $(@D) \
-	    $$(test ! -f $(@D)/config.json || echo --resume) --epochs 20
 
 clean-base:
 	rm -rf $(BASE)
