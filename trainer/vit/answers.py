@@ -26,7 +26,9 @@ class Answers:
     loss: float
 
 
-def answer(model: ViT, split: Split, batch_size: int = 16, share: Share | None = None, bar: bool = False) -> Answers:
+def answer(
+    model: ViT, split: Split, batch_size: int = 16, share: Share | None = None, bar: bool = False, once: bool = False
+) -> Answers:
     """Run the network on all examples of a split; processes divide the work, and each returns all examples' output.
 
     Args:
@@ -34,6 +36,7 @@ def answer(model: ViT, split: Split, batch_size: int = 16, share: Share | None =
         batch_size: Examples (pictures, or parts) per batch.
         share: This process's share; None: there is one process.
         bar: Whether to show a progress bar.
+        once: Whether to judge each picture at one place on the grid of patches only, whatever the configuration says.
     """
     share = share or Share()
     device = next(model.parameters()).device
@@ -44,7 +47,8 @@ def answer(model: ViT, split: Split, batch_size: int = 16, share: Share | None =
     with torch.inference_mode(), Progress("measuring", own.stop - own.start, what, hidden=not bar) as progress:
         for start in range(own.start, own.stop, batch_size):
             some = range(start, min(start + batch_size, own.stop))
-            logits[some.start : some.stop] = model(split.pixels(some).to(device).float() / 255).logits.float()
+            pixels = split.pixels(some).to(device).float() / 255
+            logits[some.start : some.stop] = (model(pixels) if once else model.judged(pixels)).logits.float()
             progress.update(len(some))
     all_logits = share.total(logits).cpu()
     return Answers(

@@ -171,7 +171,7 @@ def look(model: ViT, probes: Probes, title: str, done: Done = lambda count: None
     split = probes.split
     pixels = split.pixels(probes.rows[: probes.shown]).to(next(model.parameters()).device).float() / 255
     with torch.inference_mode():
-        said = torch.cat([model(one[None]).logits.softmax(1).cpu() for one in pixels])
+        said = torch.cat([model.judged(one[None]).logits.softmax(1).cpu() for one in pixels])
     said = said.repeat_interleave(split.views, 0)
     picture = sheet(title, split.by_picture(), probes.pictures(probes.shown), maps, said, model.config)
     return Look(scored(maps, probes, model), picture)

@@ -19,7 +19,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from trainer.vit.network.model import Attention, ViT, rotate
+from trainer.vit.network.blocks import Attention, rotate
+from trainer.vit.network.model import ViT
 
 METHODS = ("rollout", "gradient", "patches")
 

@@ -14,7 +14,7 @@ from trainer.vit.network.model import ViTConfig
 MODEL_TYPE = "pinsight_vit"
 MODULE = "modeling_pinsight_vit"
 # The module and the modules that it imports.
-CODE = (f"{MODULE}.py", "model.py", "letterbox.py", "errors.py")
+CODE = (f"{MODULE}.py", "model.py", "blocks.py", "letterbox.py", "errors.py")
 # Name of letterbox.py in runs of earlier versions.
 EARLIER_CODE = ("fitting.py",)
 PROCESSOR = "preprocessor_config.json"

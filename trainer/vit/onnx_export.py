@@ -40,7 +40,7 @@ class Probabilities(nn.Module):
         self.model, self.temperature = model, temperature
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        prediction = self.model(pixels)
+        prediction = self.model.judged(pixels)
         return (prediction.logits / self.temperature).softmax(1), prediction.patch_logits.softmax(-3)
 
 

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from trainer.core.errors import InputError
 from trainer.core.run_folder import load_weights, read_json, read_tensors
-from trainer.vit.network.model import ViT, ViTConfig, resized_positions
+from trainer.vit.network.blocks import resized_positions
+from trainer.vit.network.model import ViT, ViTConfig
 from trainer.vit.run import FORMAT
 
 # OWNER/NAME or OWNER/NAME@REVISION

@@ -22,7 +22,7 @@ from trainer.core.errors import InputError
 from trainer.core.options import amp_of
 from trainer.core.run_folder import CONFIG
 from trainer.core.settings import given_settings, other_settings
-from trainer.core.split import Data, channel_statistics
+from trainer.core.split import Data, Split, channel_statistics
 from trainer.core.tolerance import tolerances_of
 from trainer.vit import data_defaults, pretrained
 from trainer.vit.measures import are_stated
@@ -219,16 +219,18 @@ def _network(
     given = given_settings(args, ViTConfig)
     own: dict[str, Any] = {"classes": data.classes, "width": data.size[0], "height": data.size[1], "views": cameras}
     split = data.splits["train"]
+    # Not a matter of weights: a run of --init that judges at one place does not make the new run do so.
+    places = {"shifts": given.get("shifts", _shifts(settings, split))}
     if args.init and source is not None:
         statistics = channel_statistics(split.pictures, len(split.runs))
-        return replace(source.network(data.classes, data.size, statistics, given), views=cameras)
+        return replace(source.network(data.classes, data.size, statistics, given), views=cameras, **places)
     if args.init:
         # The first layer was trained with this mean and standard deviation: kept for the new pictures.
-        return replace(_shape_of_run(args.init, given, split.pictures.channels), **own, **given)
-    base: dict[str, Any] = {}
+        return replace(_shape_of_run(args.init, given, split.pictures.channels), **{**own, **given, **places})
+    base: dict[str, Any] = dict(places)
     if args.config is not None:
         base = vars(read_config(args.config)[0]).copy()
-    if base and settings.init:
+    if args.config is not None and settings.init:
         if base["channels"] != split.pictures.channels:
             raise InputError(
                 f"--input: expected pictures of {base['channels']} channels, which the weights of {settings.init} "
@@ -240,13 +242,22 @@ def _network(
     return ViTConfig(**{**base, **given, **own, "channels": len(mean), "mean": mean, "std": std})
 
 
+def _shifts(settings: TrainingConfig, split: Split) -> int:
+    """At how many places a network judges unless an option says so: at one, if its training does not move pictures.
+
+    Without boxes, augmentation moves pictures by 2 px only.
+    """
+    moves = settings.augment and bool(split.boxes_known.float().mean() > 0.5)
+    return ViTConfig.shifts if moves else 1
+
+
 def _shape_of_run(init: str, given: dict[str, Any], channels: int) -> ViTConfig:
     """Read the network's configuration of the run of `--init`, and check options and channels against it."""
     shape, _ = load_config(Path(init))
     wrong = [
         f"--{name.replace('_', '-')}: expected {getattr(shape, name)}, as --init {init} has, got {value}"
         for name, value in given.items()
-        if name != "dropout" and value != getattr(shape, name)
+        if name not in ("dropout", "shifts") and value != getattr(shape, name)
     ]
     if shape.channels != channels:
         wrong.append(f"--input: expected pictures of {shape.channels} channels, as --init {init} takes, got {channels}")

@@ -227,8 +227,11 @@ class ViTTrainee:
         return True
 
     def measure(self, epoch: int) -> Measured:
-        """Measure loss and accuracies on the validation split; an epoch that had only close-ups is given no score."""
-        self.answers = answer(self.network, self.validation, share=self.share)
+        """Measure loss and accuracies on the validation split; an epoch that had only close-ups is given no score.
+
+        Pictures are judged at one place on the grid of patches, which is faster; at the end at all.
+        """
+        self.answers = answer(self.network, self.validation, share=self.share, once=True)
         row = validation_row(self.answers, self.classes)
         score = (float(row["val_balanced_accuracy"]), -self.answers.loss)  # type: ignore[arg-type]
         return Measured(row, score if epoch > self.plan.close_up_epochs else None)
@@ -244,11 +247,12 @@ class ViTTrainee:
         close_up = seconds_per_step(self, 1) * self.plan.close_up_steps if shown else 0.0
         picture = seconds_per_step(self, self.plan.epochs) * self.plan.picture_steps
         began = time.monotonic()
-        answer(self.network, some, share=self.share)
+        answer(self.network, some, share=self.share, once=True)
         each = (time.monotonic() - began) / len(some)
         measured = each * len(self.validation)
         # At the end all splits are measured, about as large as validation, and figures are drawn.
-        return Cost(close_up + measured if shown else 0.0, picture + measured, 2 * measured + 10)
+        at_end = 2 * self.network.config.shifts * measured + 10
+        return Cost(close_up + measured if shown else 0.0, picture + measured, at_end)
 
     def weights(self) -> dict[str, Tensor]:
         """Return copies of all tensors of the network, by name; those of the head of --measure-weight are left out."""

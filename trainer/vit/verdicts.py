@@ -139,8 +139,8 @@ def judge(
     """
     inputs = inputs or [picture]
     with torch.inference_mode(), watch(model) as seen:
-        prediction = model(_pixels(inputs, model.config)[None])
-    invalid = [*invalid, *(gates.reasons([inputs[0]], seen.features)[0] if gates else ())]
+        prediction = model.judged(_pixels(inputs, model.config)[None])
+    invalid = [*invalid, *(gates.reasons([inputs[0]], seen.features[:1])[0] if gates else ())]
     peak, heat = _peak(prediction.patch_logits[0], picture, model.config)
     return PictureVerdict(**_said(prediction.logits[0], model.config, limits, temperature, invalid), **peak), heat
 
@@ -170,9 +170,10 @@ def judge_part(
     """
     config, given = model.config, inputs or {view: [picture] for view, picture in pictures.items()}
     with torch.inference_mode(), watch(model) as seen:
-        prediction = model(torch.stack([_pixels(given[view], config) for view in pictures])[None])
+        prediction = model.judged(torch.stack([_pixels(given[view], config) for view in pictures])[None])
     if gates is not None:
-        found_in = zip(pictures, gates.reasons([given[view][0] for view in pictures], seen.features), strict=True)
+        features = seen.features[: len(pictures)]
+        found_in = zip(pictures, gates.reasons([given[view][0] for view in pictures], features), strict=True)
         invalid = [*invalid, *(f"{reason} (view {view})" for view, reasons in found_in for reason in reasons)]
     found = {
         view: _peak(patch_logits, picture, config)

@@ -150,6 +150,19 @@ def test_weights_of_another_run_with_other_classes(trained_run, make_dataset, ma
 
 
 @pytest.mark.parametrize(
+    ("options", "shifts"),
+    [([], 2), (["--shifts", "4"], 4), (["--no-augment"], 1), (["--no-augment", "--shifts", "2"], 2)],
+)
+def test_pictures_are_judged_at_several_places_if_the_training_moves_them(
+    trained_run, tiny_dataset, tmp_path, options, shifts
+):
+    assert vit_run.load_config(trained_run)[0].shifts == 1
+    run, begin = tmp_path / "run", ("--init", str(trained_run), "--epochs", "1", "--no-check", "--device", "cpu")
+    assert train(tiny_dataset, run, *begin, "--threads", "1", *options) == 0
+    assert vit_run.load_config(run)[0].shifts == shifts
+
+
+@pytest.mark.parametrize(
     ("given", "taken", "said"),
     [
         ([], "nsoart", "--input is set to nsoart, because"),

@@ -43,6 +43,18 @@ def test_config_with_other_keys_is_refused(run, change, said):
         load_config(run)
 
 
+def test_a_run_of_an_earlier_version_judges_at_one_place_as_before(run):
+    with edited(run / "config.json") as document:
+        document["model"]["shifts"] = 2
+    model = load_model(run)
+    pixels = torch.rand(1, 3, model.config.height, model.config.width)
+    assert not torch.equal(model.judged(pixels).logits, model(pixels).logits)
+    with edited(run / "config.json") as document:
+        del document["model"]["shifts"]
+    model = load_model(run)
+    assert torch.equal(model.judged(pixels).logits, model(pixels).logits)
+
+
 def test_config_that_is_no_json(run):
     (run / "config.json").write_text("{")
     with pytest.raises(InputError, match=r"config\.json: expected JSON"):

@@ -28,5 +28,5 @@ def test_channels_of_two_pictures_are_judged_as_trained():
     verdict, _ = judge(model, picture, inputs=[picture, chart])
     pixels = torch.cat([torch.from_numpy(pixels_of(each, (64, 32)).copy()).float() / 255 for each in (picture, chart)])
     with torch.inference_mode():
-        wanted = model(pixels[None]).logits[0].double().softmax(0)
+        wanted = model.judged(pixels[None]).logits[0].double().softmax(0)
     assert list(verdict.probabilities.values()) == pytest.approx(wanted.tolist())

@@ -17,6 +17,8 @@ Design, and reasons:
   OK, with a learned scale and offset, plus a linear head on the mean token. A defect covers 1 % of the patches: with a
   class token alone the network stays at chance for long, while the soft maximum uses the patch head from the first
   epoch. Boxes are not needed at inference.
+- A picture is judged by the mean of its class logits at two places on the grid of patches, half a patch apart
+  (`shifts`): an answer that depends on where the grid happens to lie is unsure.
 - With several views of a part each view goes through the same stem and blocks, and the patches of all views are pooled
   together. So one view that shows a defect is enough, and no weights are added: a run on parts can start with the
   weights of a run on single pictures. There is no attention between views, because the offset between patches of two
@@ -25,10 +27,9 @@ Design, and reasons:
 For published weights (`trainer.vit.pretrained`) there are also a linear stem (one convolution with the patch's stride)
 and learned absolute positions. Registers are additional tokens without a position, such as a checkpoint's class token.
 
-Rotary embedding: Su et al. 2021, RoFormer, section 3.4.2, applied to each axis on half of a head's channels.
 Registers: Darcet et al. 2024, Vision transformers need registers.
 
-This file is copied into every run, so that transformers alone can build the network: hence the relative import.
+This file is copied into every run, so that transformers alone can build the network: hence the relative imports.
 """
 
 import math
@@ -39,6 +40,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .blocks import Block, resized_positions, rotary_tables
 from .errors import InputError
 
 OK_CLASS = "OK"
@@ -101,6 +103,14 @@ class ViTConfig:
     stem: Stem = _setting("conv", "stem of convolutions, or one linear layer", earlier="conv", no_option="--init's")
     positions: Positions = _setting("rotary", "positions: rotary, or learned", earlier="rotary", no_option="--init's")
     views: tuple[str, ...] = _setting((), "cameras per part; empty: single pictures", earlier=(), no_option="--views")
+    shifts: int = _setting(
+        2,
+        "judge a picture by the mean of its scores at so many places on the grid of patches, half a patch apart; each "
+        "place takes as long as the first",
+        choices=(1, 2, 4),
+        earlier=1,
+        metavar="N",
+    )
 
     def __post_init__(self) -> None:
         for name in ("classes", "mean", "std", "views"):
@@ -148,6 +158,7 @@ class ViTConfig:
                 len(self.mean) == len(self.std) == self.channels,
                 f"mean and std: expected {self.channels} numbers each, got {len(self.mean)} and {len(self.std)}",
             ),
+            (self.shifts in PLACES, f"shifts: expected 1, 2 or 4, got {self.shifts}"),
             (
                 len(self.views) != 1 and len(set(self.views)) == len(self.views),
                 f"views: expected none, or two and more that differ, got {list(self.views)}",
@@ -192,6 +203,18 @@ def local_contrast(pixels: Tensor) -> Tensor:
     moments = F.interpolate(moments, size=grey.shape[2:], mode="bilinear", align_corners=False)
     mean, square = moments[:, :1], moments[:, 1:]
     return (grey - mean) / ((square - mean * mean).clamp(min=0).sqrt() + 0.02)
+
+
+# Places of a picture on the grid of patches: px to the right and down, in halves of a patch.
+PLACES = {1: ((0, 0),), 2: ((0, 0), (1, 1)), 4: ((0, 0), (1, 1), (1, 0), (0, 1))}
+
+
+def moved(pixels: Tensor, right: int, down: int) -> Tensor:
+    """Move pictures (..., H, W) by whole px, `right` and `down`, both >= 0; their border is repeated."""
+    height, width = int(pixels.shape[-2]), int(pixels.shape[-1])
+    rows = (torch.arange(height, device=pixels.device) - down).clamp(min=0)
+    columns = (torch.arange(width, device=pixels.device) - right).clamp(min=0)
+    return pixels[..., rows, :][..., columns]
 
 
 class PixelNorm(nn.Module):
@@ -253,72 +276,6 @@ class LinearStem(nn.Module):
         return tokens
 
 
-def rotary_tables(grid: tuple[int, int], head_dim: int) -> tuple[Tensor, Tensor]:
-    """Compute cosine and sine of each patch's rotation angles; returns two (h * w, head_dim / 2) tensors.
-
-    Args:
-        grid: Numbers of patches (h, w), down and across.
-        head_dim: Channels of a head; half of the channel pairs turn with the row, half with the column.
-    """
-    quarter = head_dim // 4
-    # Wavelengths from 2 patches to about 60: from a pin's neighbour to the whole housing.
-    frequency = math.pi * torch.logspace(0, -1.5, quarter)
-    rows = torch.arange(grid[0]).repeat_interleave(grid[1])
-    columns = torch.arange(grid[1]).repeat(grid[0])
-    angle = torch.cat([rows[:, None] * frequency, columns[:, None] * frequency], dim=1)
-    return angle.cos(), angle.sin()
-
-
-def resized_positions(whole: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Interpolate position embeddings (h, w, dim) to another grid (h', w'): (h' * w', dim)."""
-    if whole.shape[:2] == grid:
-        return whole.flatten(0, 1)
-    planes = whole.permute(2, 0, 1)[None]  # (1, dim, h, w)
-    return F.interpolate(planes, size=grid, mode="bicubic", align_corners=False)[0].flatten(1).T
-
-
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate channel pairs of `x` by their token's angles (`rotary_tables`): (B, heads, N, head_dim) -> same shape."""
-    a, b = x.chunk(2, dim=-1)
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
-
-
-class Attention(nn.Module):
-    """Multi-head self-attention with rotary positions: (B, N, dim) -> the same shape."""
-
-    def __init__(self, dim: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.proj = nn.Linear(dim, dim)
-
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        batch, tokens, dim = x.shape
-        qkv = self.qkv(x).view(batch, tokens, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
-        q, k, v = qkv.unbind(0)  # (B, heads, N, head_dim)
-        out = F.scaled_dot_product_attention(rotate(q, cos, sin), rotate(k, cos, sin), v)
-        projected: Tensor = self.proj(out.transpose(1, 2).reshape(batch, tokens, dim))
-        return projected
-
-
-class Block(nn.Module):
-    """Pre-norm transformer block: (B, N, dim) -> the same shape."""
-
-    def __init__(self, config: ViTConfig) -> None:
-        super().__init__()
-        hidden = int(config.dim * config.mlp_ratio)
-        self.norm1 = nn.LayerNorm(config.dim)
-        self.attention = Attention(config.dim, config.heads)
-        self.norm2 = nn.LayerNorm(config.dim)
-        self.mlp = nn.Sequential(nn.Linear(config.dim, hidden), nn.GELU(), nn.Linear(hidden, config.dim))
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        x = x + self.dropout(self.attention(self.norm1(x), cos, sin))
-        out: Tensor = x + self.dropout(self.mlp(self.norm2(x)))
-        return out
-
-
 class EvidencePooling(nn.Module):
     """Pools patch logits to class logits: the strongest evidence of each NG class against OK.
 
@@ -362,7 +319,9 @@ class ViT(nn.Module):
         self.register_buffer("mean", torch.tensor(config.mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(config.std).view(1, -1, 1, 1), persistent=False)
         self.stem = ConvStem(config) if config.stem == "conv" else LinearStem(config)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.blocks = nn.ModuleList(
+            Block(config.dim, config.heads, config.mlp_ratio, config.dropout) for _ in range(config.depth)
+        )
         self.norm = nn.LayerNorm(config.dim)
         self.patch_head = nn.Linear(config.dim, classes)
         self.class_head = nn.Linear(config.dim, classes)
@@ -430,6 +389,20 @@ class ViT(nn.Module):
         patch_logits = patch_logits.unflatten(0, (-1, views))  # (B, V, K, h, w)
         logits = self.class_head(x.mean(1)) + self.pooling(patch_logits.transpose(1, 2))
         return Prediction(logits, patch_logits)
+
+    def judged(self, pixels: Tensor) -> Prediction:
+        """Predict like `forward`, but with the mean of the class logits at all places that `shifts` asks for.
+
+        A pin that lies on the border of two patches at one place lies inside a patch at another. The patch logits are
+        those of the pictures as they are, which the network gets first.
+        """
+        plain: Prediction = self(pixels)
+        half = self.config.patch_size // 2
+        logits = [plain.logits]
+        logits += [
+            self(moved(pixels, right * half, down * half)).logits for right, down in PLACES[self.config.shifts][1:]
+        ]
+        return Prediction(torch.stack(logits).mean(0), plain.patch_logits)
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Make an optimizer's parameter groups: weight decay for matrices and kernels, none for other parameters."""

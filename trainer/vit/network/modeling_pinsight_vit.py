@@ -45,8 +45,8 @@ class PinsightViTConfig(PretrainedConfig):
 
     @property
     def vit(self) -> ViTConfig:
-        """The network's configuration."""
-        return ViTConfig(**(self.model or {}))
+        """The network's configuration; runs of earlier versions, without `shifts`, judge at one place."""
+        return ViTConfig(**{"shifts": 1, **(self.model or {})})
 
 
 class PinsightViTImageProcessor(BaseImageProcessor):
@@ -132,7 +132,7 @@ class PinsightViTForImageClassification(PreTrainedModel):
         if (tuple(pixel_values.shape[1:-3]) or (0,)) != (len(views),):
             expected = f"(B, {len(views)}, C, H, W), the views {', '.join(views)}" if views else "(B, C, H, W)"
             raise ValueError(f"pixel_values: expected {expected}, got {tuple(pixel_values.shape)}")
-        prediction = self.vit(pixel_values)
+        prediction: Any = self.vit(pixel_values) if self.training else self.vit.judged(pixel_values)
         loss = None if labels is None else F.cross_entropy(prediction.logits, labels)
         return PinsightViTOutput(
             loss=loss, logits=prediction.logits / self.config.logit_temperature, patch_logits=prediction.patch_logits

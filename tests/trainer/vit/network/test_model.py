@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from trainer.core.errors import InputError
-from trainer.vit.network.model import SIZES, EvidencePooling, ViT, ViTConfig, rotary_tables, rotate
+from trainer.vit.network.blocks import rotary_tables, rotate
+from trainer.vit.network.model import SIZES, EvidencePooling, ViT, ViTConfig, moved
 
 CLASSES = ("BENDNG", "NUKENG", "OK")
 
@@ -73,6 +74,28 @@ def test_a_verdict_does_not_depend_on_the_pictures_beside_it():
     assert torch.allclose(together, alone, atol=1e-5)
 
 
+@pytest.mark.parametrize("patch_size", [4, 8, 16])
+@pytest.mark.parametrize("views", [(), ("center", "top")])
+def test_a_picture_is_judged_by_the_mean_of_its_places_on_the_grid(patch_size, views):
+    pixels = torch.rand((2, *((2,) if views else ()), 3, 32, 64), generator=torch.Generator().manual_seed(1))
+    half = patch_size // 2
+    places = {1: [(0, 0)], 2: [(0, 0), (half, half)], 4: [(0, 0), (half, half), (half, 0), (0, half)]}
+    with torch.inference_mode():
+        for shifts, asked in places.items():
+            model = small(patch_size=patch_size, views=views, shifts=shifts)
+            found, plain = model.judged(pixels), model(pixels)
+            expected = torch.stack([model(moved(pixels, *place)).logits for place in asked]).mean(0)
+            assert torch.allclose(found.logits, expected, atol=1e-6)
+            assert torch.equal(found.patch_logits, plain.patch_logits)
+            assert torch.equal(found.logits, plain.logits) == (shifts == 1)
+
+
+def test_moved_pictures_keep_their_size_and_repeat_their_border():
+    pixels = torch.arange(12.0).view(1, 1, 3, 4)
+    assert moved(pixels, 1, 2)[0, 0].tolist() == [[0, 0, 1, 2], [0, 0, 1, 2], [0, 0, 1, 2]]
+    assert torch.equal(moved(pixels, 0, 0), pixels)
+
+
 def test_rotary_products_depend_on_distance_only():
     cos, sin = rotary_tables((5, 6), 16)
     generator = torch.Generator().manual_seed(0)
@@ -111,6 +134,7 @@ def test_norms_biases_and_scales_do_not_decay():
         ({"dim": 30}, "multiple"),
         ({"width": 8}, "8x32"),
         ({"channels": 4}, "4 numbers"),
+        ({"shifts": 3}, "expected 1, 2 or 4, got 3"),
     ],
 )
 def test_impossible_networks_are_refused(changes, said):
