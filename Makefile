@@ -102,7 +102,7 @@ base: say-base $(BASE_DATA)
 $(BASE_DATA): $(BASE_SPECS) $(BASE_SCENES) generator/doe/random_connectors.py | $(INSTALLED)
 	@$(RUN) "1 of 5: look for system libraries, seconds" $(BIN)/python .ci/system_packages.py
 	@mkdir -p $(BASE)/scenes && cp $(BASE_SCENES) $(BASE)/scenes
-	@$(RUN) "2 of 5: write scene files of random connectors, seconds" $(BIN)/python -m generator connectors -o $(BASE)/scenes
+	@$(RUN) "2 of 5: write scene files of random connectors, seconds" $(BIN)/python -m generator connectors -o $(BASE)/scenes --overwrite
 	@for spec in $(BASE_SPECS); do name=$$(basename $$spec .toml); \
 	    $(RUN) "3 of 5: design the pictures of $$name, seconds" \
 	        $(BIN)/python -m generator design $$spec --scenes $(BASE)/scenes -o $(BASE)/$$name.csv && \

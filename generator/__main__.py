@@ -12,7 +12,7 @@ import io
 import os
 import sys
 
-from blender_scripts.contract.errors import InputError, grouped
+from blender_scripts.contract.errors import InputError, check_none_is_empty, grouped
 
 COMMANDS = {
     "connectors": ("generator.doe.random_connectors", "write scene files of random connectors, to train for many"),
@@ -73,6 +73,7 @@ def _main(given: list[str]) -> int:
             importlib.import_module(module).add_arguments(command)
     options = parser.parse_args(given)
     try:
+        check_none_is_empty(given)
         code = int(importlib.import_module(COMMANDS[options.command][0]).run(options))
         sys.stdout.flush()  # here, so that a closed pipe is caught below
         return code

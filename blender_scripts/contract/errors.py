@@ -27,6 +27,21 @@ class InputError(Exception):
         super().__init__("\n".join(self.problems))
 
 
+def check_none_is_empty(arguments: Sequence[str]) -> None:
+    """Check that no argument of a command is an empty text, as of a shell variable that is not set.
+
+    A path "" would be the present folder, and an option "" count as not given.
+
+    Raises:
+        InputError: an argument is empty, or is an option with "=" and nothing after it.
+    """
+    for before, argument in zip(("", *arguments), arguments, strict=False):
+        name = argument.removesuffix("=") if argument.startswith("-") else before if before.startswith("-") else ""
+        if not argument or (argument.startswith("--") and argument.endswith("=")):
+            place = name or "the command's arguments"
+            raise InputError(f"{place}: expected a value, got an empty text (a shell variable that is not set?)")
+
+
 def grouped(problems: Sequence[str]) -> list[str]:
     """Shorten a list of messages for printing.
 

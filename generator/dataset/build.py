@@ -210,6 +210,8 @@ def write_dataset(
         grey_rows=found.grey_rows,
         observable_px=options.observable_px,
         hidden_rows=found.hidden_rows,
+        blank_rows=found.blank_rows,
+        unseen_rows=found.unseen_rows,
         missing_rows=found.missing,
         manifests=inputs.hashes,
         renderers=sorted(found.renderers),

@@ -147,6 +147,13 @@ def print_facts(facts: DatasetFacts, to: Path) -> None:
     """Print the numbers of pictures of the new dataset `to`, by split and class."""
     if facts.hidden_rows:
         log(f"{facts.hidden_rows} NG pictures show no visible defect: their column observable is false")
+    if facts.blank_rows:
+        log(
+            f"WARNING: {facts.blank_rows} pictures show nothing: they are black or white, or no pin is in view. Their "
+            "column observable is false, also of OK pictures"
+        )
+    if facts.unseen_rows:
+        log(f"{facts.unseen_rows} OK pictures lack some pins from view, which they say nothing about")
     if facts.ceilings[0]:
         count, total, least = facts.ceilings
         sys.stdout.write(

@@ -26,6 +26,8 @@ class DatasetFacts:
         grey_rows: number of pictures marked grey.
         observable_px: a bend or a wrong height counts as visible in a picture if it moves the tip by at least this, px.
         hidden_rows: number of NG pictures in which no defect is visible.
+        blank_rows: number of pictures in which nothing can be seen, or, of a good part, no pin.
+        unseen_rows: number of other OK pictures in which some pin cannot be seen at all.
         missing_rows: number of manifest rows that were left out because they have no record.
         manifests: file name and SHA-256 of each manifest.
         renderers, blenders: versions of Pinsight's renderer and of Blender in the records.
@@ -50,6 +52,8 @@ class DatasetFacts:
     grey_rows: int
     observable_px: float
     hidden_rows: int
+    blank_rows: int
+    unseen_rows: int
     missing_rows: int
     manifests: Sequence[tuple[str, str]]
     renderers: Sequence[str]
@@ -292,6 +296,8 @@ def _windows(facts: DatasetFacts) -> str:
 
 def _observable_note(facts: DatasetFacts) -> str:
     note = f"false for an NG picture in which none of the defects is visible ({facts.hidden_rows} pictures)."
+    if facts.blank_rows:
+        note += f"\n  False, too, for {facts.blank_rows} pictures that show nothing: black, white, or no pin in view."
     if not facts.observable_px:
         return note
     least = f"{facts.observable_px:g} px"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,6 +67,8 @@ class FirstPass:
     other: bool = False
     grey_rows: int = 0
     hidden_rows: int = 0
+    blank_rows: int = 0
+    unseen_rows: int = 0
     ceilings: tuple[int, float, float] = (0, 0.0, 1.0)
     renderers: set[str] = field(default_factory=set)
     blenders: set[str] = field(default_factory=set)
@@ -97,6 +100,8 @@ class FirstPass:
         self.other |= findings.other
         self.grey_rows += findings.grey_rows
         self.hidden_rows += findings.hidden_rows
+        self.blank_rows += findings.blank_rows
+        self.unseen_rows += findings.unseen_rows
         count, total, least = findings.ceilings
         self.ceilings = self.ceilings[0] + count, self.ceilings[1] + total, min(self.ceilings[2], least)
         self.connectors.update(findings.connectors)
@@ -145,8 +150,19 @@ class FirstPass:
                 f"{' and '.join(sorted(self.renderers))}: repeat `render --out {directory}` with every manifest, "
                 "which renders the older rows again"
             )
+        self.problems += [
+            f"{directory}: expected pictures of one version of the scene {scene}, got rows rendered with {count} "
+            f"versions of {scene}.toml, whose pins, housing or light differ: repeat `render --out {directory}` with "
+            "every manifest, which renders the others again, or give the changed scene a name of its own"
+            for scene, count in self._versions().items()
+            if count > 1 and len(self.renderers) == 1
+        ]
         if self.problems:
             raise InputError(self.problems)
+
+    def _versions(self) -> Counter[str]:
+        """Number of versions of each scene with which rows were rendered; older records state none."""
+        return Counter(scene for scene, _ in {(each[0], each[3]) for each in self.connectors if each[3] is not None})
 
 
 def first_pass(

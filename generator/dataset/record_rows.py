@@ -138,7 +138,7 @@ def label_picture(
         label=label,
         kinds=tuple(sorted({kind for each in (*pins, *others) for kind in each.kinds or ()})),
         grey=any(is_grey(each, tolerance.limits(each.get("address")), grey) for each in positions),
-        observable=label == OK or any(shows),
+        observable=any(shows) if label != OK else not pins or any(each.visible != 0 for each in pins),
         objects=(*pins, *others),
     )
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from datasets import Features
+from PIL import Image
 
 from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.reader import Run
@@ -37,6 +39,9 @@ from generator.dataset.writer import Kept, Spool, encoded_png
 from generator.io.pictures import open_picture
 from generator.io.source_code import code_sha256
 from generator.soart import nsoart
+
+# Grey levels (of 255) by which the pixels of a picture that shows something differ, without the 0.5 % at either end.
+LEAST_CONTRAST = 8
 
 Statistics = dict[tuple[str, ...], nsoart.MapStatistics]
 
@@ -105,6 +110,8 @@ class Findings:
         connectors: (scene, housing, terminal, SHA-256 of the scene when it was rendered) of the rows, each once.
         other: whether any object has the class OTHERNG.
         grey_rows, hidden_rows: number of rows in the grey zone, and of NG rows in which no defect is visible.
+        blank_rows: number of rows, OK or NG, in which nothing can be seen: `is_blank`, or OK and no pin is in view.
+        unseen_rows: number of other OK rows in which some pin cannot be seen at all.
         ceilings: (number of boxes in all `bbox_str`, sum and minimum of their IoU with the exact boxes); the IoU is
             below 1 because edges in `bbox_str` are rounded to a thousandth of the picture.
         renderers, blenders, sizes: versions of renderer and Blender, and (W, H) of the pictures in px, each once.
@@ -122,6 +129,8 @@ class Findings:
     other: bool = False
     grey_rows: int = 0
     hidden_rows: int = 0
+    blank_rows: int = 0
+    unseen_rows: int = 0
     ceilings: tuple[int, float, float] = (0, 0.0, 1.0)
     renderers: list[str] = field(default_factory=list)
     blenders: list[str] = field(default_factory=list)
@@ -129,13 +138,22 @@ class Findings:
     statistics: list[tuple[tuple[str, ...], tuple[int, list[float], list[float]]]] = field(default_factory=list)
     records: int = 0
 
-    def take(self, row: PictureRow, record: Mapping[str, Any], path: Path) -> None:
-        """Add to the findings a row that goes into the dataset; `record`, `path`: contents and path of its record."""
+    def take(self, row: PictureRow, record: Mapping[str, Any], path: Path, blank: bool) -> None:
+        """Add to the findings a row that goes into the dataset.
+
+        Args:
+            row: the row.
+            record, path: contents and path of its record.
+            blank: whether its picture `is_blank`.
+        """
         scene, housing, terminal = (str(row.manifest[name]) for name in ("scene", "housing", "terminal"))
         self.rows.append((str(row.manifest["run"]), row.label, nsoart.group_of(row.manifest)))
         self.other |= any(each.category == OTHERNG for each in row.objects or ())
         self.grey_rows += row.grey is True
-        self.hidden_rows += row.observable is False
+        is_blank = blank or (row.label == OK and row.observable is False)
+        self.blank_rows += is_blank
+        self.hidden_rows += row.observable is False and not is_blank
+        self.unseen_rows += row.label == OK and not is_blank and any(each.visible == 0 for each in row.objects or ())
         count, total, least = self.ceilings
         for each in row.objects or ():
             if each.in_answer:
@@ -164,6 +182,12 @@ class Findings:
         found.connectors = [tuple(names) for names in note["connectors"]]
         found.statistics = [(tuple(group), numbers) for group, numbers in found.statistics]
         return found
+
+
+def is_blank(picture: Image.Image) -> bool:
+    """Whether a picture shows nothing, as it is all dark or overexposed: 99 % of its grey values are nearly equal."""
+    counts = np.cumsum(picture.convert("L").histogram()) / (picture.width * picture.height)
+    return bool(np.searchsorted(counts, 0.995) - np.searchsorted(counts, 0.005, side="right") < LEAST_CONTRAST)
 
 
 def record_number(run: str, content: bytes) -> int:
@@ -283,7 +307,10 @@ def _examine_row(
     if wrong:
         findings.problems += wrong
         return None
-    findings.take(row, record, path)
+    blank = is_blank(picture)
+    if blank:
+        row = replace(row, observable=False)
+    findings.take(row, record, path, blank)
     if row.label == OK and run.split == "train":
         maps = nsoart.nsoart_maps(picture, rules.window, rules.stride)
         statistics.setdefault(nsoart.group_of(row.manifest), nsoart.MapStatistics()).add(maps)

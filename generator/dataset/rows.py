@@ -173,7 +173,8 @@ class PictureRow:
     Attributes:
         label: class of the picture, one of CLASSES; `verdict` follows from it.
         kinds: every kind of defect of the part; None where a labeller did not state them.
-        observable: whether at least one of the part's defects is visible in this view; True for a good part.
+        observable: whether at least one of the part's defects is visible in this view; for a good part, whether any of
+            its pins is. False for a picture that is black or white.
         grey: whether a measure lies so close to its limit that OK and NG can hardly be told apart; None: not measured.
         bbox_str: the answer that Florence-2 learns for the task `<OD>` (object detection); see `answer`.
         objects: objects in the picture; None where they are not known.

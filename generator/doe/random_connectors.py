@@ -49,26 +49,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--count", type=int, default=48, metavar="N", help=f"how many, 1 to {MOST} (default: 48)")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="seed of all random draws (default: 1)")
+    parser.add_argument("--overwrite", action="store_true", help="replace scene files that have another content")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the scene files; an existing file of such a name is replaced.
+    """Write the scene files; a file of such a name with another content is replaced only with --overwrite.
 
     Raises:
-        InputError: an option is out of range, or the folder cannot be written.
+        InputError: an option is out of range, a file has another content, or the folder cannot be written.
     """
     if not 1 <= options.count <= MOST:
         raise InputError(f"--count: expected 1 to {MOST}, got {options.count}")
     check_folder(options.out, "-o")
     options.out.mkdir(parents=True, exist_ok=True)
-    for number in range(1, options.count + 1):
-        path = options.out / f"random_{number:03d}.toml"
-        unfinished = path.with_name(f".{path.stem}.building.toml")
-        try:
-            unfinished.write_text(scene_text(options.seed, number, unfinished), "utf-8")
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+    scratch = options.out / ".random.building.toml"
+    try:
+        numbers = range(1, options.count + 1)
+        texts = {options.out / f"random_{n:03d}.toml": scene_text(options.seed, n, scratch) for n in numbers}
+        other = [path for path, text in texts.items() if path.exists() and path.read_text("utf-8", "replace") != text]
+        if other and not options.overwrite:
+            raise InputError(
+                f"{other[0]}: expected no file, or what this command writes, got another content (as in "
+                f"{len(other)} of {len(texts)} files): edited, or of another --seed or version; give another folder, "
+                "or --overwrite"
+            )
+        for path, text in texts.items():
+            scratch.write_text(text, "utf-8")
+            scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+    if left := sorted(set(options.out.glob("random_*.toml")) - set(texts)):
+        sys.stderr.write(f"{left[0]}: not of these {options.count} scenes, left as it is (of {len(left)} such files)\n")
     sys.stderr.write(f"{options.count} scenes in {options.out}; each has the housing plain and the terminal pin\n")
     return 0
 

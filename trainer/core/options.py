@@ -12,7 +12,7 @@ from pydantic import Field
 from pydantic.fields import FieldInfo
 
 from blender_scripts.contract import errors as contract
-from blender_scripts.contract.errors import grouped
+from blender_scripts.contract.errors import check_none_is_empty, grouped
 from trainer.core.console import speaks
 from trainer.core.errors import InputError
 from trainer.core.settings import Setting, fields_of
@@ -56,7 +56,12 @@ def main_of(parser: Callable[[], argparse.ArgumentParser], run: Callable[[argpar
     def main(argv: Sequence[str] | None = None) -> int:
         """Run the command with the arguments `argv` (None: those of the process); returns its exit code."""
         args = parser().parse_args(argv)
-        return exit_code(lambda: run(args))
+
+        def command() -> int:
+            check_none_is_empty(sys.argv[1:] if argv is None else argv)
+            return run(args)
+
+        return exit_code(command)
 
     return main
 

@@ -1,10 +1,12 @@
 """What the commands `python -m trainer.vit`, `trainer.florence2` and `trainer.gauge` share: options and main."""
 
 import argparse
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from blender_scripts.contract.errors import check_none_is_empty
 from trainer.core import event_files
 from trainer.core.console import never_silent
 from trainer.core.options import add_device, exit_code, number
@@ -67,5 +69,9 @@ def run_training(
         )
         return f"interrupted: finished epochs are saved; continue with {again}"
 
+    def command() -> int:
+        check_none_is_empty(sys.argv[1:] if argv is None else argv)
+        return run(args)
+
     with never_silent():
-        return exit_code(lambda: run(args), interrupted)
+        return exit_code(command, interrupted)

@@ -306,6 +306,47 @@ def test_missing_rows_are_all_named_or_left_out_on_request(
     assert "2 rows of the manifests had not been rendered" in (tmp_path / "set" / "README.md").read_text()
 
 
+def test_pictures_of_two_versions_of_a_scene_are_not_mixed(renders: Path, tmp_path: Path) -> None:
+    for run in ("t1", "t5"):
+        write_record(renders, {**read_json(renders, run), "scene_sha256": 64 * "0"})
+    (problem,) = problems_of(renders, tmp_path / "set")
+    scene = read_json(renders, "t1")["row"]["scene"]
+    assert problem.startswith(
+        f"{renders}: expected pictures of one version of the scene {scene}, got rows rendered with 2"
+    )
+    assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.parametrize(("level", "noise"), [(0, 0), (255, 0), (1, 2)])
+def test_pictures_that_show_nothing_are_observable_for_no_one(
+    level: int, noise: int, renders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    for run in ("t1", "t2", "t4"):
+        pixels = level + rng.integers(-noise, noise + 1, (48, 96, 3))
+        write_picture(renders, read_json(renders, run), pixels.clip(0, 255).astype(np.uint8))
+    facts = build(renders, tmp_path / "set", SCENES, Options({}))
+    found = rows_of(tmp_path / "set")
+    assert {run for run, each in found.items() if not each["observable"]} == {"t1", "t2", "t4"}
+    assert (facts.blank_rows, facts.hidden_rows) == (3, 0)
+    assert "for 3 pictures that show nothing" in (tmp_path / "set" / "README.md").read_text()
+    build_command.print_facts(facts, tmp_path / "set")
+    assert "WARNING: 3 pictures show nothing" in capsys.readouterr().err
+
+
+def test_good_pictures_that_hide_pins_are_counted(renders: Path, tmp_path: Path) -> None:
+    one, all_pins = read_json(renders, "t1"), read_json(renders, "t5")
+    one["positions"][0]["visible_fraction"] = 0.0
+    for position in all_pins["positions"]:
+        position["visible_fraction"] = 0.0
+    write_record(renders, one)
+    write_record(renders, all_pins)
+    facts = build(renders, tmp_path / "set", SCENES, Options({}))
+    found = rows_of(tmp_path / "set")
+    assert (found["t1"]["observable"], found["t5"]["observable"]) == (True, False)
+    assert (facts.blank_rows, facts.unseen_rows, facts.hidden_rows) == (1, 1, 0)
+
+
 def test_every_broken_picture_is_named(renders: Path, tmp_path: Path) -> None:
     images = renders / "images"
     content = (images / "t1.png").read_bytes()

@@ -183,7 +183,9 @@ def test_observable_needs_one_defect_in_view() -> None:
         truth = label_picture(record(*positions), TOLERANCE)
         assert truth.observable is observable
     assert answer(label_picture(record(hidden), TOLERANCE).objects, (100, 50)) == ""
-    assert label_picture(record(pin(visible_fraction=0.0)), TOLERANCE).observable  # a hidden good pin hides no defect
+    unseen = pin(visible_fraction=0.0)
+    assert label_picture(record(unseen, pin(1)), TOLERANCE).observable  # a hidden good pin hides no defect
+    assert not label_picture(record(unseen, unseen), TOLERANCE).observable  # but this picture shows no pin at all
     outside = pin(true_position=0.9, boxes={"visible": [120.0, 10.0, 140.0, 20.0]})
     assert not label_picture(record(outside), TOLERANCE).observable
 

@@ -24,6 +24,20 @@ def test_equal_seeds_give_equal_files_and_more_of_them_change_none(tmp_path):
     assert made(tmp_path / "few", "--count", "3") == few  # repeated: the same files
 
 
+def test_edited_scenes_and_those_of_another_seed_are_not_replaced_unasked(tmp_path, capsys):
+    first = made(tmp_path, "--count", "3", "--seed", "5")
+    edited = tmp_path / "random_001.toml"
+    edited.write_text(first[edited.name] + "# mine\n", "utf-8")
+    assert main(["connectors", "-o", str(tmp_path), "--count", "1", "--seed", "5"]) == 2
+    assert f"{edited}: expected no file, or what this command writes" in capsys.readouterr().err
+    assert main(["connectors", "-o", str(tmp_path), "--count", "2", "--seed", "9"]) == 2
+    assert "got another content (as in 2 of 2 files)" in capsys.readouterr().err
+    kept = {path.name: path.read_text("utf-8") for path in tmp_path.iterdir()}
+    assert kept == {**first, edited.name: first[edited.name] + "# mine\n"}
+    assert made(tmp_path, "--count", "2", "--seed", "5", "--overwrite") == first
+    assert "random_003.toml: not of these 2 scenes, left as it is" in capsys.readouterr().err
+
+
 def test_connectors_differ_in_what_a_network_must_not_rely_on(tmp_path):
     made(tmp_path, "--count", "150", "--seed", "3")
     found = [read_connector(path) for path in sorted(tmp_path.iterdir())]
