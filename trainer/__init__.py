@@ -17,6 +17,7 @@ _NEEDED = ("torch", "torchvision", "safetensors", "datasets", "pandas", "pydanti
 if _missing := [name for name in (*_NEEDED, "accelerate", "transformers", "scipy") if find_spec(name) is None]:
     # With its name, Python prints this error of `python -m trainer.…` as one line.
     raise ModuleNotFoundError(
-        f"expected the packages that `pip install 'pinsight[train]'` installs, got no {', '.join(_missing)}",
+        "expected the packages that `pip install '.[train]'` installs in a clone of the repository, got no "
+        f"{', '.join(_missing)}",
         name=__name__,
     )

@@ -109,7 +109,10 @@ def read_gauge_file(path: Path, threads: int = 0) -> GaugeFile:
     try:
         import onnxruntime
     except ImportError:
-        raise InputError(f'{path}: reading it needs onnxruntime: pip install "pinsight[gauge]"') from None
+        raise InputError(
+            f"{path}: expected the package onnxruntime to read it, got none: `pip install '.[gauge]'` in a clone of "
+            "the repository installs it"
+        ) from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     try:

@@ -81,7 +81,10 @@ def read_feature_file(path: Path) -> FeatureNetwork:
     try:
         import onnxruntime
     except ImportError:
-        raise InputError(f'{path}: reading it needs onnxruntime: pip install "pinsight[features]"') from None
+        raise InputError(
+            f"{path}: expected the package onnxruntime to read it, got none: `pip install '.[features]'` in a clone of "
+            "the repository installs it"
+        ) from None
     try:
         content = path.read_bytes()
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
