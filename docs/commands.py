@@ -1,4 +1,4 @@
-"""Write docs/reference/commands.md, every command with its options, from the commands' parsers.
+"""Write docs/reference/commands.md, every command but the benchmarks with its options, from the commands' parsers.
 
 python -m docs.commands
 """
@@ -23,9 +23,18 @@ TRAINER = {
         for name in ("adapt", "predict", "evaluate", "attention", "export", "report", "push")
     },
 }
+STUDIES = (
+    "gates",
+    "vit_learning",
+    "detector_beside",
+    "gauge_learning",
+    "gauge_rr",
+    "gauge_search",
+    "reality_gap",
+)
 HEAD = """# Commands
 
-These are all commands with their options. `--help` of a command prints the same texts, from which
+These are all commands but the benchmarks, with their options. `--help` of a command prints the same texts, from which
 `python -m docs.commands` writes this page.
 
 - An option without a default is off, or nothing is set, if you omit it. `…`: one or more values.
@@ -48,8 +57,8 @@ def parsers() -> Iterator[tuple[str, argparse.ArgumentParser]]:
     for name, module in TRAINER.items():
         yield from _with_steps(f"python -m {name}", importlib.import_module(module).parser())
     yield from _with_steps("python -m studies", importlib.import_module("studies.__main__").parser())
-    for name in ("studies.gauge_rr", "studies.gauge_search", "studies.reality_gap"):
-        yield from _with_steps(f"python -m {name}", importlib.import_module(name).parser())
+    for name in STUDIES:
+        yield from _with_steps(f"python -m studies.{name}", importlib.import_module(f"studies.{name}").parser())
 
 
 def _with_steps(command: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:

@@ -60,7 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
         if (error.name or "").partition(".")[0] in ("", "blender_scripts", "generator"):
             raise
         extra = _EXTRAS.get(error.name or "", "data")
-        print(f"expected the extra {extra!r} (pip install 'pinsight[{extra}]'), got {error}", file=sys.stderr)
+        install = f"pip install '.[{extra}]' in a clone of the repository"
+        print(f"expected the extra {extra!r} ({install}), got {error}", file=sys.stderr)
         return 2
 
 

@@ -488,7 +488,7 @@ def options_of_all_commands() -> set[str]:
             "push",
         )
     ]
-    studies = ("__main__", "gauge_rr", "gauge_search", "reality_gap")
+    studies = ("__main__", *commands_page.STUDIES)
     parsers += [importlib.import_module(f"studies.{name}").parser() for name in studies]
     return set().union(*map(options_of, parsers))
 
@@ -645,6 +645,11 @@ def test_python_examples_import_what_exists():
 
 def test_the_readme_is_short():
     assert len(text_of("README.md").split()) < README_WORDS
+
+
+def test_the_reference_of_commands_has_every_study():
+    studies = {path.stem for path in (ROOT / "studies").glob("*.py") if "\ndef parser(" in path.read_text("utf-8")}
+    assert studies - {"__main__"} == set(commands_page.STUDIES)
 
 
 def test_the_reference_of_commands_is_up_to_date():

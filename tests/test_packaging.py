@@ -17,6 +17,15 @@ ROOT = Path(__file__).resolve().parents[1]
 PIN = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9][A-Za-z0-9.+!]*)")
 
 
+def test_nobody_is_told_to_install_the_package_from_an_index_which_does_not_have_it():
+    folders = ("blender_scripts", "generator", "trainer", "studies", "benchmarks", "docs")
+    kinds = (".md", ".py", ".yaml", ".sbatch", ".j2")
+    files = [path for name in folders for path in (ROOT / name).rglob("*.*") if path.suffix in kinds]
+    files += [*ROOT.glob("*.md"), ROOT / "Makefile"]
+    told = re.compile(r"pip install +['\"]?pinsight\b")
+    assert not [str(path) for path in files if told.search(path.read_text("utf-8"))]
+
+
 def pins() -> dict[str, str]:
     lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
     matches = [PIN.fullmatch(line) for line in lines if line and not line.startswith("#")]
@@ -117,10 +126,10 @@ def test_a_command_without_its_extra_names_it_in_one_line(command):
     done = run_without(lacking, "generator", command, "--help")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert line.startswith("expected the extra 'data' (pip install 'pinsight[data]'), got ")
+    assert line.startswith("expected the extra 'data' (pip install '.[data]' in a clone of the repository), got ")
 
 
 def test_the_trainer_without_its_extra_names_it():
     done = run_without(["torch"], "trainer.predict", "--help")
     assert done.returncode == 1
-    assert "expected the packages that `pip install 'pinsight[train]'` installs, got no torch" in done.stderr
+    assert "that `pip install '.[train]'` installs in a clone of the repository, got no torch" in done.stderr

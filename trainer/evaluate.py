@@ -58,8 +58,9 @@ def parser() -> argparse.ArgumentParser:
         "--max-escape",
         type=number(float, 0, 0.5, True),
         metavar="RATE",
-        help="ViT and Florence-2 only: choose a new escape threshold, below which a part is OK, so that at most this "
-        "share of NG parts is judged OK, and save it in RUN; needs the dataset of the training "
+        help="ViT and Florence-2 only: choose a new escape threshold, below which a part is OK, for this accepted "
+        "share of NG parts that are judged OK, and save it in RUN with whether validation shows that the share holds; "
+        "needs the dataset of the training "
         "(default: the threshold in RUN)",
     )
     p.add_argument("--digits", action="append", choices=DRAWN_TEXTS, help=DIGITS_HELP)

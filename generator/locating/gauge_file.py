@@ -109,9 +109,14 @@ def read_gauge_file(path: Path, threads: int = 0) -> GaugeFile:
     try:
         import onnxruntime
     except ImportError:
-        raise InputError(f'{path}: reading it needs onnxruntime: pip install "pinsight[gauge]"') from None
+        raise InputError(
+            f"{path}: expected the package onnxruntime to read it, got none: `pip install '.[gauge]'` in a clone of "
+            "the repository installs it"
+        ) from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    # Threads that wait must not keep a core that another program could use.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         stated = session.get_modelmeta().custom_metadata_map

@@ -81,10 +81,16 @@ def read_feature_file(path: Path) -> FeatureNetwork:
     try:
         import onnxruntime
     except ImportError:
-        raise InputError(f'{path}: reading it needs onnxruntime: pip install "pinsight[features]"') from None
+        raise InputError(
+            f"{path}: expected the package onnxruntime to read it, got none: `pip install '.[features]'` in a clone of "
+            "the repository installs it"
+        ) from None
+    options = onnxruntime.SessionOptions()
+    # Threads that wait must not keep a core that another program could use.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         content = path.read_bytes()
-        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         stated = session.get_modelmeta().custom_metadata_map
     except Exception as error:  # onnxruntime raises several types of its own on damaged files
         raise InputError(f"{path}: expected an ONNX file, got {error}") from None

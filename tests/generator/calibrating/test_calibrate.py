@@ -205,4 +205,4 @@ def test_other_commands_do_not_need_opencv():
         "import sys; sys.modules['cv2'] = None; from generator.__main__ import main; sys.exit(main(['calibrate', 'x']))"
     )
     found = other_python("-c", code, check=False)
-    assert found.returncode == 2 and "pinsight[calibrate]" in found.stderr
+    assert found.returncode == 2 and "pip install '.[calibrate]' in a clone" in found.stderr

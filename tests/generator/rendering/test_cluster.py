@@ -324,7 +324,8 @@ def test_a_driver_outside_of_the_cluster(whole: Path, nodes: Cluster, tmp_path: 
 def test_without_ray_the_extra_is_named(whole: Path, tmp_path: Path, capsys, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     assert render(whole, tmp_path / "out") == 2
-    assert capsys.readouterr().err.startswith("expected the extra 'cluster' (pip install 'pinsight[cluster]'), got ")
+    install = "pip install '.[cluster]' in a clone of the repository"
+    assert capsys.readouterr().err.startswith(f"expected the extra 'cluster' ({install}), got ")
     assert not (tmp_path / "out").exists()
 
 
@@ -387,7 +388,9 @@ def test_the_sample_cluster_file_installs_ray_and_starts_both_kinds_of_node() ->
     sample = yaml.safe_load((ROOT / "docs" / "cluster" / "ray-cluster.yaml").read_text("utf-8"))
     validate_config(prepare_config(sample))
     assert sample["provider"]["type"] == "local" and len(sample["provider"]["worker_ips"]) == sample["max_workers"]
-    extras = Requirement(sample["setup_commands"][1].split("'")[1]).extras
+    command, place, _ = sample["setup_commands"][1].split("'")
+    assert command == "cd ~/clone && ~/pinsight/bin/pip install " and place.startswith(".[")
+    extras = Requirement(f"pinsight{place[1:]}").extras
     assert (
         extras
         == {"render", "cluster"}
