@@ -1,4 +1,8 @@
-"""Warn of a housing that does not fit the pins: pins inside its material, hidden pins, a wrong floor, mirrored axes."""
+"""Warn of a housing that does not fit its pins or its print.
+
+Pins stand inside its material, are hidden, or end outside it; the floor is elsewhere; axes are mirrored; print hangs in
+the air.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from blender_scripts.contract import lettering
 from blender_scripts.contract.connector import Connector
 from blender_scripts.geometry.mesh import Mesh
 from blender_scripts.geometry.welding import mirrors
+from blender_scripts.manifest.make_part import print_items
 
 # Points along a pin's standing length that are looked for in solid, and points at which a mesh's floor is looked for.
 _ALONG, _MOST_FLOOR = np.linspace(0.05, 1.0, 20), 60
@@ -16,6 +22,48 @@ _ALONG, _MOST_FLOOR = np.linspace(0.05, 1.0, 20), 60
 _FLOOR_MM, _FLOOR_SHARE = 0.5, 0.2
 # A pin is swallowed if more than this share of its standing length lies in solid.
 _MOST_SOLID = 0.1
+
+
+def of_print(connector: Connector, housing: str, marking: str) -> Iterator[str]:
+    """Yield a warning if texts on the mating face lie over the opening, or beside the housing.
+
+    Housings from a CAD file, and print on another surface (`z_mm`), are not looked at.
+    """
+    variant, shell = connector.housings[housing], connector.shell
+    if variant.cad is not None or connector.marking.z_mm != 0.0:
+        return
+    wrong = []
+    items = print_items(connector, marking)
+    for item in items:
+        half = np.array(lettering.size(item.text, connector.marking.height_mm, connector.marking.stroke_mm)) / 2.0
+        corners = [(item.x_mm + x * half[0], item.y_mm + y * half[1]) for x in (-1, 1) for y in (-1, 1)]
+        over = any(shell.opening.distance(*corner) <= 0.0 for corner in corners)
+        grounds = [shell.outside, *(block.contour for block in variant.blocks)]
+        if over or any(all(each.distance(*corner) > 0.0 for each in grounds) for corner in corners):
+            wrong.append((item, "over the opening" if over else "beside the housing"))
+    if wrong:
+        item, where = wrong[0]
+        yield (
+            f"{connector.name}, housing {housing}: {len(wrong)} of {len(items)} printed texts do not lie on the rim of "
+            f"the housing (such as {item.text!r} at x {item.x_mm:g}, y {item.y_mm:g} mm, {where}): change their place "
+            "or height in [marking]"
+        )
+
+
+def of_standing(connector: Connector, housing: str, terminal: str) -> Iterator[str]:
+    """Yield a warning if nominal pins end in front of the mating face; often a pin's whole length was stated.
+
+    Housings from a CAD file are not looked at.
+    """
+    if connector.housings[housing].cad is not None:
+        return
+    lengths = [connector.terminal_at(terminal, each, 0).standing_mm for each in connector.positions]
+    beyond = max(lengths) - connector.shell.depth_mm
+    if beyond > 0.0:
+        yield (
+            f"{connector.name}, terminal {terminal}: pins end up to {beyond:.3g} mm in front of the mating face: "
+            "standing_mm counts from the cavity floor, which lies depth_mm below the mating face"
+        )
 
 
 def of_blocks(connector: Connector, housing: str, terminal: str) -> Iterator[str]:

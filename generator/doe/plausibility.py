@@ -23,7 +23,7 @@ from blender_scripts.geometry.optics import Camera, set_up_station
 from blender_scripts.manifest.repeats import distinct, short_hash
 from blender_scripts.manifest.run import Manifest, Run
 from generator.dataset.connectors import nominal_connector
-from generator.doe.housing_fit import of_blocks, of_mesh
+from generator.doe.housing_fit import of_blocks, of_mesh, of_print, of_standing
 from generator.doe.symmetry import has_half_turn
 
 # Housings from CAD files as placed in the part, mm, by scene and housing.
@@ -89,8 +89,10 @@ def warnings(manifest: Manifest, meshes: Meshes) -> list[str]:
     """
     views: dict[tuple[str, str, int, int], _View] = {}
     looks: dict[tuple[str, str, str], None] = {}
+    prints: dict[tuple[str, str, str], None] = {}
     for run in manifest.runs:
         looks[run.scene, run.housing, run.terminal] = None
+        prints[run.scene, run.housing, run.marking] = None
         view = views.setdefault((run.scene, run.camera, run.width, run.height), _View())
         view.take(manifest.connectors[run.scene], run)
     lines = [line for each, mesh in meshes.items() if (line := _of_mesh(manifest.connectors[each[0]], each[1], mesh))]
@@ -100,6 +102,9 @@ def warnings(manifest: Manifest, meshes: Meshes) -> list[str]:
             lines += of_blocks(connector, housing, terminal)
         elif _of_mesh(connector, housing, placed) is None:
             lines += of_mesh(connector, housing, terminal, placed)
+        lines += of_standing(connector, housing, terminal)
+    for scene, housing, marking in prints:
+        lines += of_print(manifest.connectors[scene], housing, marking)
     for (scene, camera, width, height), view in views.items():
         name = f"{scene}, camera {camera}, {width} x {height} px"
         lines += _of_view(view, name, manifest.connectors[scene])

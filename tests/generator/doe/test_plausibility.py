@@ -1,6 +1,7 @@
 """Warnings about manifests without mistakes: each with its numbers, none for the scenes of the project."""
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -215,6 +216,30 @@ def test_a_mesh_that_lies_otherwise_than_the_shell_is_named(
     lines = found(tmp_path, capsys, SCENE.replace("[housings.plain]\n", mesh))
     assert bool(lines) == bool(words) and all(line.startswith("warning: mine, box.stl: ") for line in lines)
     assert all(word in "\n".join(lines) for word in words)
+
+
+@pytest.mark.parametrize(
+    ("key", "old", "new", "said"),
+    [
+        ("row_numbers_x_mm", -20.75, -19.4, "3 of 12 printed texts .* 'A' at x -19.4, y .*, over the opening"),
+        ("row_numbers_x_mm", -20.75, -23.0, "3 of 12 printed texts .* beside the housing"),
+        ("position_numbers_y_mm", 9.35, 8.0, "9 of 12 printed texts .* over the opening"),
+    ],
+)
+def test_print_that_does_not_lie_on_the_rim_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str, old: float, new: float, said: str
+) -> None:
+    text = SCENE.replace(f"{key} = {old}", f"{key} = {new}")
+    assert text != SCENE
+    (line,) = found(tmp_path, capsys, text, marking="numbers")
+    assert re.search(said.replace("'A'", "'[^']+'"), line), line
+
+
+def test_pins_that_end_in_front_of_the_mating_face_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = found(tmp_path, capsys, SCENE.replace("standing_mm = 6.3", "standing_mm = 8.0"))
+    assert any("pins end up to 0.5 mm in front of the mating face" in line for line in lines), lines
 
 
 def test_blocks_that_swallow_pins_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

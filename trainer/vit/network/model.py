@@ -47,6 +47,7 @@ OK_CLASS = "OK"
 Stem = Literal["conv", "linear"]
 Positions = Literal["rotary", "learned"]
 STEMS, POSITIONS = get_args(Stem), get_args(Positions)
+MOST_PX = 4096
 # The usual shapes of vision transformers (Touvron et al. 2021, DeiT, table 1).
 SIZES = {
     "tiny": {"dim": 192, "depth": 12, "heads": 3, "mlp_ratio": 4.0},
@@ -70,8 +71,8 @@ class ViTConfig:
     """Configuration of the network, on which its weights depend; the metadata of each field describes it."""
 
     classes: tuple[str, ...] = field(metadata=_said("class names in label order, `OK` among them", no_option="data's"))
-    width: int = field(metadata=_said("width of a picture in px", ge=1, no_option="--image-size"))
-    height: int = field(metadata=_said("height of a picture in px", ge=1, no_option="--image-size"))
+    width: int = field(metadata=_said("width of a picture in px", ge=1, le=MOST_PX, no_option="--image-size"))
+    height: int = field(metadata=_said("height of a picture in px", ge=1, le=MOST_PX, no_option="--image-size"))
     channels: int = _setting(3, "channels of a picture", ge=1, no_option="those of --input")
     mean: tuple[float, ...] = _setting((0.5,) * 3, "mean of pixels in [0, 1] per channel", no_option="training data's")
     std: tuple[float, ...] = _setting(
@@ -158,6 +159,7 @@ class ViTConfig:
                 len(self.mean) == len(self.std) == self.channels,
                 f"mean and std: expected {self.channels} numbers each, got {len(self.mean)} and {len(self.std)}",
             ),
+            (min(self.std, default=0) > 0, f"std: expected numbers above 0, got {list(self.std)}"),
             (self.shifts in PLACES, f"shifts: expected 1, 2 or 4, got {self.shifts}"),
             (
                 len(self.views) != 1 and len(set(self.views)) == len(self.views),

@@ -134,6 +134,8 @@ def test_norms_biases_and_scales_do_not_decay():
         ({"dim": 30}, "multiple"),
         ({"width": 8}, "8x32"),
         ({"channels": 4}, "4 numbers"),
+        ({"width": 100_000}, "from 1 to 4096, got 100000"),
+        ({"std": (0.2, 0.0, 0.2)}, "std: expected numbers above 0"),
         ({"shifts": 3}, "expected 1, 2 or 4, got 3"),
     ],
 )
