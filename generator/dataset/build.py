@@ -232,7 +232,7 @@ def write_dataset(
 
 
 def _check_limits(limits: Mapping[str, float], files: SceneFiles) -> list[str]:
-    """Return notes on limits of single pins that `--tolerance` replaces.
+    """Return notes on the limits of `--tolerance`, and on limits of single pins that it replaces.
 
     Raises:
         InputError: `--tolerance` has limits of a pin that no scene has.
@@ -247,7 +247,8 @@ def _check_limits(limits: Mapping[str, float], files: SceneFiles) -> list[str]:
             f"--tolerance: expected addresses (row and position, as in r1c2) of pins of scene {names}, "
             f"got {', '.join(unknown)}"
         )
-    return [
+    given = ", ".join(f"{name}={limit:g}" for name, limit in limits.items())
+    return [f"--tolerance: {given}, in place of the scene's limit"] * bool(limits) + [
         f"scene {each.name}: {name} of --tolerance applies to every pin, also to {', '.join(own)}, in place of their "
         "own limits in the scene file"
         for each in connectors

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from blender_scripts.contract.errors import check_none_is_empty
-from trainer.core import event_files
+from trainer.core import event_files, run_folder
 from trainer.core.console import never_silent
 from trainer.core.options import add_device, exit_code, number
 
@@ -64,10 +64,11 @@ def run_training(
     args.began = time.monotonic() if began is None else began
 
     def interrupted() -> str:
-        again = (
-            "the same command" if getattr(args, "compare", None) or args.out is None else f"--resume --out {args.out}"
-        )
-        return f"interrupted: finished epochs are saved; continue with {again}"
+        if getattr(args, "compare", None) or args.out is None:
+            return "interrupted: finished epochs are saved; continue with the same command"
+        if not (args.out / run_folder.STATE).is_file():
+            return "interrupted before the first epoch was finished: nothing is saved; repeat the command"
+        return f"interrupted: finished epochs are saved; continue with --resume --out {args.out}"
 
     def command() -> int:
         check_none_is_empty(sys.argv[1:] if argv is None else argv)

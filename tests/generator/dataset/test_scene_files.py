@@ -125,6 +125,7 @@ def test_records_of_a_faulty_manifest_are_no_orphans(renders: Path, tmp_path: Pa
 
 def test_limits_of_single_pins_on_the_command_line(renders: Path, tmp_path: Path, capsys) -> None:
     build(renders, tmp_path / "set", None, Options({"r1c2.true_position_mm": 1.5}))
+    assert "--tolerance: r1c2.true_position_mm=1.5, in place of the scene's limit" in capsys.readouterr().err
     found = rows_of(tmp_path / "set")["a2"]
     assert found["verdict"] == 0
     assert json.loads(found["tolerance_json"])["at"]["r1c2"] == {

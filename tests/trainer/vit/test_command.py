@@ -129,6 +129,26 @@ def test_a_saved_config_runs_again_to_the_bit(staged, tiny_dataset, tmp_path):
     assert (run / "last.safetensors").read_bytes() == (staged / "last.safetensors").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (1, "interrupted before the first epoch was finished: nothing is saved; repeat the command"),
+        (2, "interrupted: finished epochs are saved; continue with --resume --out"),
+    ],
+)
+def test_an_interrupted_training_says_what_is_kept(tiny_dataset, tmp_path, capsys, number, said):
+    with dying_in_epoch(number):
+        options = ("--epochs", "3", "--no-check", "--device", "cpu", "--threads", "1")
+        assert train(tiny_dataset, tmp_path / "run", *options) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_an_empty_argument_is_no_option_left_out(tiny_dataset, tmp_path, capsys):
+    assert train(tiny_dataset, tmp_path / "run", "--init", "", "--epochs", "1") == 2
+    assert "--init: expected a value, got an empty text (a shell variable that is not set?)" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_weights_of_another_run_with_other_classes(trained_run, make_dataset, make_rows, tmp_path, capsys):
     rows = make_rows("train", 6, 0)
     names = ["OK", "OTHERNG", "BENDNG", "NUKENG"]
