@@ -18,6 +18,7 @@ from generator.io.certificate import CalibratedCamera
 from generator.matching.blur import VARIANCES, Spreads, blurred_picture, spreads, widening, width_px
 from generator.matching.blur_kinds import OPEN, Blur, blur_quantities, choose
 from generator.matching.differences import Differences, domain_auroc, noise_of, regions_of
+from generator.matching.fitted_camera import FittedCamera, fitted_camera
 from generator.matching.geometry import Fitted, fit
 from generator.matching.light import fit_light, light_quantities
 from generator.matching.noise import SAME_PX, Sample, Transfer, flat_areas, noise_quantities, transfer
@@ -27,7 +28,6 @@ from generator.matching.renders import Rendered, Shot, Wanted, in_station, rende
 from generator.matching.scene_text import Key, with_values
 from generator.matching.shifts import Edges, measure
 from generator.matching.start import LEAST_SCORE, Starter
-from generator.matching.station import Station, station_of
 from generator.matching.twins import SAMPLES, Twins
 
 # Largest shift, px, that is looked for in each round of the camera's fit; photographs of the fit of the light.
@@ -59,7 +59,7 @@ class Matched:
     Attributes:
         used: the photographs in which the part was found.
         passed: names of the others, each with the reason why it is not used.
-        fitted, station: the camera.
+        fitted, camera: the fit, and the camera as a scene file states it.
         lighting: name of the light set-up that fits best.
         misfits: misfits of all set-ups that were tried, by name.
         quantities: all values of the scene file that were looked at.
@@ -71,7 +71,7 @@ class Matched:
     used: list[Photo]
     passed: dict[str, str]
     fitted: Fitted
-    station: Station
+    camera: FittedCamera
     lighting: str
     misfits: dict[str, float]
     quantities: list[Quantity]
@@ -114,17 +114,17 @@ def match_photographs(
     used, poses, passed = _start(photos, seen)
     fitted, light, renders, edges = _camera(used, poses, passed, shot, seen, lens, lens_sd, say)
     fits, lighting = light
-    station = station_of(fitted, connector, shot, connector.width)
+    camera = fitted_camera(fitted, connector, shot, connector.width)
     found, notes = light_quantities(fits, connector, shot)
     if lens is not None:
         said = "calibration certificate"
         old = connector.cameras[shot.view]
-        at = next(number for number, each in enumerate(station.quantities) if each.key[-1] == "focal_mm")
-        station.quantities[at] = replace(station.quantities[at], reason=said)
+        at = next(number for number, each in enumerate(camera.quantities) if each.key[-1] == "focal_mm")
+        camera.quantities[at] = replace(camera.quantities[at], reason=said)
         found.append(Quantity(view_key(shot, "distortion"), list(old.distortion), list(lens.distortion), None, said))
     misfits = {each.lighting: each.misfit for each in fits}
-    quantities = [*station.quantities, *found]
-    result = Matched(used, passed, fitted, station, lighting, misfits, quantities, [*notes, *station.unstated])
+    quantities = [*camera.quantities, *found]
+    result = Matched(used, passed, fitted, camera, lighting, misfits, quantities, [*notes, *camera.unstated])
     seen = replace(seen, lighting=lighting)
     say("sensor and lens")
     _sensor_and_lens(result, seen, renders, edges)

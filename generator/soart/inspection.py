@@ -112,14 +112,14 @@ class Finding:
         ]
 
 
-class Station:
+class InspectionModel:
     """A fitted SOARTC model with the connector's pins and the limits of all scores, ready to judge pictures.
 
     Args:
         model: a fitted model.
         pins: the pins, with boxes in px of the unit space's mean picture; may be empty.
         gates: limits of size, exposure, contrast, sharpness and noise; None: these are not judged. They and the pins
-            are also put into the model's `extras` and `notes`, so that `model.save` saves the whole station.
+            are also put into the model's `extras` and `notes`, so that `model.save` saves the whole inspection model.
 
     Attributes:
         table: statistics of the pins over the OK parts; None without pins.
@@ -165,8 +165,8 @@ class Station:
         self.picture_doubt, self.pin_doubt = doubts[0], doubts[-1]
 
     @classmethod
-    def load(cls, path: Path) -> Station:
-        """Load a station (model, pins and gates) from a file that its `model.save` wrote.
+    def load(cls, path: Path) -> InspectionModel:
+        """Load an inspection model (SOARTC model, pins and gates) from a file that its `model.save` wrote.
 
         Raises:
             ValueError: the file is damaged, of another kind, or of another version.

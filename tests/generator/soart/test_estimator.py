@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.soart.estimator import SoartC
-from generator.soart.inspection import Station
+from generator.soart.inspection import InspectionModel
 from generator.soart.limits import beta_quantile, joint_threshold, threshold
 from generator.soart.pins import Pin, PinTable
 from generator.soart.registration import Pose, register, warp
@@ -206,12 +206,12 @@ def test_y1_y2_and_d_are_those_of_the_rt_method() -> None:
 
 
 def test_the_pin_that_differs_is_named(model: SoartC) -> None:
-    station = Station(model, pin_boxes())
-    good = station.inspect(board(60))
+    inspection = InspectionModel(model, pin_boxes())
+    good = inspection.inspect(board(60))
     assert good.score < 1.6
     image = board(61)
     image[18:31, 44:57] = 0.4  # the pin r1c3 is gone
-    found = station.inspect(image)
+    found = inspection.inspect(image)
     assert found.verdict == "NG"
     bad = [pin for pin, is_bad in found.pins if is_bad]
     assert [pin.address for pin in bad] == ["r1c3"]
