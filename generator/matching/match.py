@@ -198,7 +198,7 @@ def _document(
 
 
 def _report(matched: Matched, output: Path) -> None:
-    lines = [f"{name}: not used: {reason}" for name, reason in matched.passed.items()]
+    lines = [f"{name}: not used: {reason}" for name, reason in matched.left_out.items()]
     ratio = matched.camera.ratio
     lines.append(f"focal length / distance: {ratio:.5f} (U {matched.camera.ratio_u:.2%})")
     for each in matched.quantities:
