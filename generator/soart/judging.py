@@ -291,11 +291,7 @@ def _line_of_part(part: str, found: PartFinding) -> str:
 
 
 def _bad_pins(finding: Finding) -> list[str]:
-    return [
-        f"{pin.address} ({pin.hint})"
-        for (pin, _), said in zip(finding.pins, finding.decisions, strict=True)
-        if said in ("NG", "UNSURE")
-    ]
+    return [f"{pin.measure.address} ({pin.measure.hint})" for pin in finding.pins if pin.is_named]
 
 
 def _other_reasons(reasons: Sequence[str]) -> list[str]:

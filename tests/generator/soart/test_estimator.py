@@ -213,8 +213,7 @@ def test_the_pin_that_differs_is_named(model: SoartC) -> None:
     image[18:31, 44:57] = 0.4  # the pin r1c3 is gone
     found = inspection.inspect(image)
     assert found.verdict == "NG"
-    bad = [pin for pin, is_bad in found.pins if is_bad]
-    assert [pin.address for pin in bad] == ["r1c3"]
+    assert [pin.measure.address for pin in found.pins if pin.is_bad] == ["r1c3"]
     assert found.boxes and found.boxes[0][0] < 57 and found.boxes[0][2] > 44
 
 

@@ -94,7 +94,7 @@ def test_a_picture_that_does_not_show_the_part_is_not_judged_for_a_reason(
     found = inspection.inspect(unfit(name))
     assert found.verdict is Verdict.INVALID
     assert keyword in [reason.partition(":")[0] for reason in found.reasons]
-    assert found.decisions[0] in ("not_judged", "not_seen", "OK")
+    assert found.pins[0].decision in ("not_judged", "not_seen", "OK")
 
 
 def test_a_picture_with_less_than_half_of_the_part_is_invalid_whatever_its_rest_looks_like(
@@ -117,7 +117,7 @@ def test_a_part_that_is_partly_in_the_picture_is_ng_only_for_a_defect_that_is_se
         found = inspection.inspect(keyed(seed, shift))
         assert found.verdict is Verdict.INVALID
         assert any(reason.startswith("view: only ") for reason in found.reasons)
-        assert found.decisions[0] in ("OK", "UNSURE", "not_seen")
+        assert found.pins[0].decision in ("OK", "UNSURE", "not_seen")
     if shift[1] >= 0:  # else the pin lies outside the picture's upper edge
         assert inspection.inspect(keyed(216, shift, missing=True)).verdict is Verdict.NG
 
@@ -163,7 +163,7 @@ def test_a_good_part_is_ok_anywhere_in_the_picture_and_a_bad_one_ng(inspection: 
     for shift in ((0, 0), (5, -3), (-6, 4)):
         assert inspection.inspect(keyed(200, shift)).verdict in (Verdict.OK, Verdict.UNSURE)
         bad = inspection.inspect(keyed(201, shift, missing=True))
-        assert (bad.verdict, bad.decisions) == (Verdict.NG, ("NG",))
+        assert (bad.verdict, [pin.decision for pin in bad.pins]) == (Verdict.NG, ["NG"])
         assert bad.reasons[0].startswith("pin: r1c3, ") and bad.reasons[1].startswith("anomaly: ")
 
 
