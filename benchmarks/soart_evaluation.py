@@ -36,7 +36,7 @@ from generator.io.pin_boxes import read_pin_boxes
 from generator.soart.anomaly_degree import distance
 from generator.soart.estimator import SoartC
 from generator.soart.inspection import InspectionModel, pins_in_unit_space
-from generator.soart.limits import threshold
+from generator.soart.limits import score_limit
 from generator.soart.pins import PRINT, Pin, PinTable
 from generator.soart.registration import Pose, warp
 
@@ -280,7 +280,7 @@ def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
             )
             worst = pins_of(inspection).degrees(laid["fresh"]).max(axis=1)
             joint = np.maximum(scores / inspection.picture_limit, worst / inspection.pin_limit)
-            alone = threshold(model.scores_.tolist())
+            alone = score_limit(model.scores_.tolist())
             for by, limit, rate in (
                 ("SOARTC", alone, float((scores > alone.value).mean())),
                 ("SOARTC and pins", inspection.limit, float((joint > 1).mean())),

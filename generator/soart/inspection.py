@@ -34,7 +34,7 @@ from blender_scripts.contract.errors import InputError
 from generator.io.pictures import open_picture
 from generator.io.pin_boxes import PinBox
 from generator.soart.estimator import Look, SoartC, greys
-from generator.soart.limits import Threshold, joint_threshold, threshold
+from generator.soart.limits import ScoreLimit, joint_limit, score_limit
 from generator.soart.pins import Pin, PinMeasure, PinTable, as_box
 from generator.soart.regions import boxes_of, holds, standing_out
 from generator.soart.registration import Placed
@@ -163,13 +163,13 @@ class InspectionModel:
         self.table = PinTable(pins, greys(model.members_), greys(model.reference_[None])[0]) if pins else None
         self.scores = [model.scores_, *([self.table.leave_one_out()] if self.table else [])]
         above = min(model.settings["above"], len(model.scores_) // len(self.scores) - 1)
-        self.set_limits(self.scores, above, joint_threshold(self.scores, above)[1])
+        self.set_limits(self.scores, above, joint_limit(self.scores, above)[1])
         self.lacks = [*model.lacks, *([] if gates else ["limits of size, exposure, contrast, sharpness and noise"])]
         model.notes["positions"] = [[pin.address, *pin.box] for pin in pins]
         if gates:
             model.extras["gates"] = np.frombuffer(gates.to_bytes(), np.uint8)
 
-    def set_limits(self, scores: Sequence[np.ndarray], above: int, limit: Threshold) -> None:
+    def set_limits(self, scores: Sequence[np.ndarray], above: int, limit: ScoreLimit) -> None:
         """Set the limits of the picture's anomaly degree and of a pin's degree, and how uncertain they are.
 
         Args:
@@ -180,7 +180,7 @@ class InspectionModel:
         Raises:
             ValueError: the OK pictures are copies of each other.
         """
-        limits = [threshold(one, above).value for one in scores]
+        limits = [score_limit(one, above).value for one in scores]
         if not min(limits) > 0:
             raise ValueError(
                 "expected OK pictures that differ, as limits are set from their differences, got equal ones"

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from generator.soart.inspection import Finding, InspectionModel
-from generator.soart.limits import part_scores, threshold
+from generator.soart.limits import part_scores, score_limit
 from generator.soart.saved_space import EXPECTED
 from generator.verdict.envelope import Verdict, overall
 
@@ -121,7 +121,7 @@ class PartInspectionModel:
         above = min(min(inspection.model.settings["above"] for inspection in by_view.values()), len(first) - 1)
         combined, equivalent = part_scores(scores)
         # Every score is divided by its own limit, so the limit of the combined score is 1.
-        self.limit = replace(threshold(combined, above), value=1.0)
+        self.limit = replace(score_limit(combined, above), value=1.0)
         for inspection, count in zip(by_view.values(), kinds, strict=True):
             own, equivalent = equivalent[:count], equivalent[count:]
             inspection.set_limits(own, above, self.limit)

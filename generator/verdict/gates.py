@@ -61,7 +61,7 @@ LEAST_TURN = math.log(2.0)
 
 
 @dataclass(frozen=True)
-class Limits:
+class GateLimits:
     """The limits of the gates, learned from training pictures.
 
     Attributes:
@@ -122,7 +122,7 @@ class PictureGates:
 
     def __init__(
         self,
-        limits: Limits,
+        limits: GateLimits,
         references: References,
         measures: np.ndarray,
         orientation: Orientation,
@@ -173,7 +173,7 @@ class PictureGates:
             if (made.references.groups != each[4]).any()
         ]
         beyond = np.array([look.beyond for look in looks]).reshape(-1, len(NAMES))
-        made.limits = Limits(
+        made.limits = GateLimits(
             pictures=len(sizes),
             grid=grid,
             diagonal_px=_range(np.hypot(width, height)),
@@ -357,13 +357,13 @@ class PictureGates:
             ) from None
 
 
-def _limits_of(held: Mapping[str, Any]) -> Limits:
+def _limits_of(held: Mapping[str, Any]) -> GateLimits:
     def pair(ends: Sequence[Any]) -> tuple[float, float]:
         low, high = ends
         return float(low), float(high)
 
     width, height = held["grid"]
-    return Limits(
+    return GateLimits(
         pictures=int(held["pictures"]),
         grid=(int(width), int(height)),
         diagonal_px=pair(held["diagonal_px"]),
@@ -404,8 +404,8 @@ def _numbered(groups: Iterable[Hashable]) -> np.ndarray:
     return np.array([numbers.setdefault(group, len(numbers)) for group in groups])
 
 
-def _unlimited(grid: tuple[int, int]) -> Limits:
-    return Limits(0, grid, (0.0, math.inf), (0.0, math.inf), {}, math.inf, math.inf)
+def _unlimited(grid: tuple[int, int]) -> GateLimits:
+    return GateLimits(0, grid, (0.0, math.inf), (0.0, math.inf), {}, math.inf, math.inf)
 
 
 def _turn_limit(ratios: Sequence[float]) -> float:

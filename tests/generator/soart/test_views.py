@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 import generator.soart.inspect as inspect_command
 from generator.__main__ import main
-from generator.soart.limits import part_scores, threshold
+from generator.soart.limits import part_scores, score_limit
 from generator.soart.part_model import PartInspectionModel
 from generator.soart.verdict_log import VerdictLog
 from generator.soart.watch import Arrival, arriving_parts
@@ -206,8 +206,8 @@ def test_the_limits_of_all_views_keep_the_promise_for_the_part() -> None:
         rates, upper = [], 0.0
         for _ in range(120):
             combined, equivalent = part_scores(list(drawn(count).T))
-            limit = threshold(combined)
-            limits = np.array([threshold(one).value for one in equivalent])
+            limit = score_limit(combined)
+            limits = np.array([score_limit(one).value for one in equivalent])
             rates.append(float((new > limits).any(axis=1).mean()))
             upper = limit.interval[1]
         assert np.mean(rates) < 1 / (count + 1) and np.mean(np.array(rates) <= upper) > 0.9
