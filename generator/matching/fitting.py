@@ -16,7 +16,7 @@ from blender_scripts.contract.errors import InputError
 from blender_scripts.geometry.optics import Camera
 from generator.io.certificate import CalibratedCamera
 from generator.matching.blur import VARIANCES, Spreads, blurred_picture, spreads, widening, width_px
-from generator.matching.blur_kinds import OPEN, Blur, blur_quantities, choose
+from generator.matching.blur_kinds import LENS_KINDS, Blur, blur_quantities, choose
 from generator.matching.differences import Differences, domain_auroc, noise_of, regions_of
 from generator.matching.fitted_camera import FittedCamera, fitted_camera
 from generator.matching.geometry import Fitted, fit
@@ -295,14 +295,14 @@ def _lens(result: Matched, twins: Twins, renders: Sequence[Rendered], edges: Seq
     def lens_of(blur: Blur) -> list[Quantity]:
         place = float(np.median(twins.heights)), twins.upright
         found = blur_quantities(blur, shot, scene, _focal_mm(fitted, connector, shot), place, wider.mean)
-        if blur.kind in OPEN and connector.samples < SAMPLES:
+        if blur.kind in LENS_KINDS and connector.samples < SAMPLES:
             said = "an open lens needs this many light paths"
             found.append(Quantity(("picture", "samples"), connector.samples, SAMPLES, None, said))
         return found
 
     def rendered(blur: Blur, name: str, clean: Sequence[int] = ()) -> list[Rendered]:
         values = _still(shot) | {each.key: each.value for each in lens_of(blur) if each.value is not None}
-        return twins.render(values, name, blur.second if blur.kind in OPEN else None, clean)
+        return twins.render(values, name, blur.focus_or_azimuth if blur.kind in LENS_KINDS else None, clean)
 
     most = min(_BLUR_PHOTOGRAPHS, len(photographs), max(1, _BLUR_PIXELS // (connector.width * connector.height)))
     some = np.linspace(0, len(photographs) - 1, most + 2)[1:-1].round().astype(int).tolist()
