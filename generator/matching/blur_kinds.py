@@ -136,10 +136,9 @@ def choose(
 
 def _turned(motion: Blur, costs: np.ndarray, agreement: Agreement) -> Blur:
     """Return a motion in the direction whose renders agree best; `costs` are those of `motion`."""
-    beside = [
-        agreement(replace(motion, focus_or_azimuth=motion.focus_or_azimuth + side * _TURN)) for side in (-1.0, 1.0)
-    ]
-    azimuth, u = _lowest(np.stack([beside[0], costs, beside[1]]), motion.focus_or_azimuth, _TURN)
+    before = motion.focus_or_azimuth
+    beside = [agreement(replace(motion, focus_or_azimuth=before + side * _TURN)) for side in (-1.0, 1.0)]
+    azimuth, u = _lowest(np.stack([beside[0], costs, beside[1]]), before, _TURN)
     return replace(motion, focus_or_azimuth=azimuth, u=(motion.u[0], math.hypot(u, _SHAPE_U)))
 
 

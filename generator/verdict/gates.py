@@ -39,7 +39,7 @@ from generator.io import array_file
 from generator.io.output_file import write_whole
 from generator.verdict import colours
 from generator.verdict.appearance import BINS, CELL_PX, LONGER_PX, References, cells, grey_values
-from generator.verdict.measures import GATES, MEASURES, NAMES, flat, measures_of
+from generator.verdict.measures import MEASURE_GATES, MEASURE_NAMES, MEASURES, flat, measures_of
 from generator.verdict.orientation import Orientation
 from generator.verdict.tails import limits, moved, moved_pair, upper_limit
 
@@ -172,13 +172,13 @@ class PictureGates:
             for each in zip(histograms, greys, measured, toned, numbers, strict=True)
             if (made.references.groups != each[4]).any()
         ]
-        beyond = np.array([look.beyond for look in looks]).reshape(-1, len(NAMES))
+        beyond = np.array([look.beyond for look in looks]).reshape(-1, len(MEASURE_NAMES))
         made.limits = GateLimits(
             pictures=len(sizes),
             grid=grid,
             diagonal_px=_range(np.hypot(width, height)),
             aspect=_range(width / height),
-            measures={name: limits(beyond[:, k], MEASURES[name].least) for k, name in enumerate(NAMES)},
+            measures={name: limits(beyond[:, k], MEASURES[name].least) for k, name in enumerate(MEASURE_NAMES)},
             appearance=math.exp(upper_limit(np.log([look.distance + SMALL for look in looks]))) - SMALL,
             colour=colours.limit([look.colour for look in looks]),
             turn=_turn_limit([max(look.turns.values()) for look in looks if look.turns]),
@@ -210,10 +210,10 @@ class PictureGates:
                 still refuse some of `pictures`.
         """
         looks = [self._look_at(picture, _grey_bytes(picture), measures_of(picture)) for picture in pictures]
-        beyond = np.array([look.beyond for look in looks]).reshape(-1, len(NAMES))
+        beyond = np.array([look.beyond for look in looks]).reshape(-1, len(MEASURE_NAMES))
         measured = {
             name: moved_pair((low, high), beyond[:, index], ((most - 1.0) * abs(low), (most - 1.0) * abs(high)))
-            for index, name in enumerate(NAMES)
+            for index, name in enumerate(MEASURE_NAMES)
             for low, high in [self.limits.measures[name]]
         }
         known = self.limits.appearance
@@ -260,8 +260,9 @@ class PictureGates:
 
     def _measures(self, beyond: np.ndarray) -> list[str]:
         said: dict[str, str] = {}  # by the gate's words: blur shows in fine and coarse structure, but is reported once
-        for gate in GATES:
-            value, limit = float(beyond[NAMES.index(gate.measure)]), self.limits.measures[gate.measure][int(gate.above)]
+        for gate in MEASURE_GATES:
+            value = float(beyond[MEASURE_NAMES.index(gate.measure)])
+            limit = self.limits.measures[gate.measure][int(gate.above)]
             if (value > limit) if gate.above else (value < limit):
                 said.setdefault(gate.words, gate.sentence(value, limit))
         return list(said.values())
@@ -343,7 +344,11 @@ class PictureGates:
             histograms, groups, measures, weights, turned = (arrays[name] for name in ARRAYS)
             learned = _limits_of(document["limits"])
             shape = (len(groups), BINS, learned.grid[1] // CELL_PX, learned.grid[0] // CELL_PX)
-            if histograms.shape != shape or measures.shape != (len(groups), len(NAMES)) or weights.shape != shape[1:]:
+            if (
+                histograms.shape != shape
+                or measures.shape != (len(groups), len(MEASURE_NAMES))
+                or weights.shape != shape[1:]
+            ):
                 raise ValueError(f"arrays of wrong shapes {histograms.shape}, {measures.shape}, {weights.shape}")
             toned = arrays.get(TONES)
             if toned is not None and toned.shape != (len(groups), 2, *shape[2:]):
@@ -368,7 +373,7 @@ def _limits_of(held: Mapping[str, Any]) -> GateLimits:
         grid=(int(width), int(height)),
         diagonal_px=pair(held["diagonal_px"]),
         aspect=pair(held["aspect"]),
-        measures={name: pair(held["measures"][name]) for name in NAMES},
+        measures={name: pair(held["measures"][name]) for name in MEASURE_NAMES},
         appearance=float(held["appearance"]),
         turn=float(held["turn"]),
         colour=float(held.get("colour", math.inf)),
