@@ -171,7 +171,7 @@ def test_edges_on_the_table_do_not_count_in_the_share():
 
 def test_folds_have_edges_of_all_strengths(sharp):
     found, _ = compared(taken(same, 0)[:1])
-    strengths = [found.of(found.folds == fold).strengths.mean() for fold in range(FOLDS)]
+    strengths = [found.only(found.folds == fold).strengths.mean() for fold in range(FOLDS)]
     assert max(strengths) < 1.25 * min(strengths)
 
 
