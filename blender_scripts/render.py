@@ -247,7 +247,7 @@ def _render(arguments: argparse.Namespace, claimed: Claim, rows: Sequence[Run]) 
             return 0
         if note := output.note_other_renderers(rows):
             print(note, file=sys.stderr)
-        claimed.keep()
+        claimed.save_inputs()
         output.sweep()
         if not renderer.tracer.denoised and not arguments.no_denoise:
             print("note: this Blender has no denoiser and renders eight times the manifest's samples", file=sys.stderr)
