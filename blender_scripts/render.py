@@ -148,7 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
     from blender_scripts.manifest.claim import claim
     from blender_scripts.manifest.reader import read_manifest
     from blender_scripts.scene import versions
-    from blender_scripts.scene.backdrop import check_photographs
+    from blender_scripts.scene.backdrop import check_photographs_in_blender
 
     versions.check_version()
     if arguments.feed or arguments.compare or (arguments.dry_run and arguments.validated):
@@ -156,7 +156,7 @@ def run(arguments: argparse.Namespace) -> int:
     manifest = read_manifest(arguments.manifest, arguments.scenes)
     _check_cad(manifest)
     for connector in manifest.connectors.values():
-        check_photographs(connector)
+        check_photographs_in_blender(connector)
     chosen = _chosen(arguments, manifest)
     claimed = claim(manifest, arguments.scenes, arguments.out, arguments.force)
     if claimed.is_default and not arguments.dry_run:

@@ -114,7 +114,7 @@ class PictureGates:
 
     Args:
         limits: limits of the gates.
-        references: histograms of the N training pictures.
+        references: the N training pictures, whose `maps` are the histograms of their cells.
         measures: (N, 8) measures of the training pictures, in the order of MEASURES.
         orientation: the regression that recognises pictures turned by 180°.
         tones: (N, 2, rows, columns) colours of the training pictures, from `colours.tones`; None: not known.
@@ -317,7 +317,7 @@ class PictureGates:
     def to_bytes(self) -> bytes:
         """Return the contents of the file that `save` writes."""
         header = {"schema": SCHEMA, "made_by": "pinsight", "limits": asdict(self.limits)}
-        own = (self.references.histograms, self.references.groups, self.measures)
+        own = (self.references.maps, self.references.groups, self.measures)
         turns = (self.orientation.weights, np.array(self.orientation.limit))
         known = {} if self.tones is None else {TONES: self.tones}
         return array_file.pack(header, dict(zip(ARRAYS, (*own, *turns), strict=True)) | known)
