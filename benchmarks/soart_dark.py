@@ -30,7 +30,7 @@ from benchmarks.soart_dark_plan import rows
 from benchmarks.soart_evaluation import picture
 from generator.io.pin_boxes import read_pin_boxes
 from generator.soart.estimator import SoartC
-from generator.soart.inspection import Station, pins_in_unit_space
+from generator.soart.inspection import InspectionModel, pins_in_unit_space
 from generator.soart.learning import DEFAULTS
 from generator.soart.pins import Pin, as_box
 
@@ -158,7 +158,7 @@ def unit_spaces(cell: Cell, pool: list[Capture]) -> Iterator[list[Capture]]:
             yield chosen
 
 
-def station_of(renders: Path, chosen: list[Capture]) -> Station:
+def inspection_model_of(renders: Path, chosen: list[Capture]) -> InspectionModel:
     """Make the unit space of all chosen pictures by the default settings, with the pins of the first picture."""
     settings = dict(DEFAULTS)
     model = SoartC(rotation_deg=settings.pop("rotation"), **settings).fit([one.image for one in chosen])
@@ -168,7 +168,7 @@ def station_of(renders: Path, chosen: list[Capture]) -> Station:
     moved = [
         Pin(pin.address, as_box((pin.box[0] - x, pin.box[1] - y, pin.box[2] - x, pin.box[3] - y))) for pin in boxes
     ]
-    return Station(model, pins_in_unit_space(model, moved, first.image))
+    return InspectionModel(model, pins_in_unit_space(model, moved, first.image))
 
 
 def plain_maps(members: np.ndarray) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
@@ -197,9 +197,9 @@ def plain_maps(members: np.ndarray) -> dict[str, Callable[[np.ndarray], np.ndarr
     }
 
 
-def scores_of(station: Station, judged: list[Capture]) -> dict[str, np.ndarray]:
+def scores_of(inspection: InspectionModel, judged: list[Capture]) -> dict[str, np.ndarray]:
     """Score every pin of every picture by every method: (pictures, pins) by method."""
-    table, model = station.table, station.model
+    table, model = inspection.table, inspection.model
     assert table is not None
     plain = plain_maps(model.members_)
     found: dict[str, list[list[float]]] = {name: [] for name in METHODS}
@@ -208,7 +208,9 @@ def scores_of(station: Station, judged: list[Capture]) -> dict[str, np.ndarray]:
         pins = table.measure(look.seen, look.degrees)
         found["SOARTC"].append([pin.anomaly for pin in pins])
         found["RT method"].append([pin.degree for pin in pins])
-        found["inspect"].append([max(station._pin_score(pin), pin.anomaly / station.picture_limit) for pin in pins])
+        found["inspect"].append(
+            [max(inspection._pin_score(pin), pin.anomaly / inspection.picture_limit) for pin in pins]
+        )
         for name, method in plain.items():
             drawn = method(look.seen)
             found[name].append([float(drawn[part].max()) for part in table.parts])
@@ -222,11 +224,11 @@ def measure(renders: Path, cell: Cell) -> dict[str, np.ndarray]:
     sets = []
     for chosen in unit_spaces(cell, pool):
         taken = {one.run for one in chosen}
-        station = station_of(renders, chosen)
-        scores = scores_of(station, [one for one in parts if one.run not in taken])
+        inspection = inspection_model_of(renders, chosen)
+        scores = scores_of(inspection, [one for one in parts if one.run not in taken])
         kept = np.array([n for n, one in enumerate(parts) if one.run not in taken])
-        assert station.table is not None
-        truth = np.array([[pin.address in parts[n].bent for pin in station.table.pins] for n in kept])
+        assert inspection.table is not None
+        truth = np.array([[pin.address in parts[n].bent for pin in inspection.table.pins] for n in kept])
         sets.append((kept, truth, scores))
     return {name: _areas(sets, name, len(parts)) for name in METHODS}
 

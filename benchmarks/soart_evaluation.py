@@ -35,8 +35,8 @@ from benchmarks.soart_plan import EACH, manifest_text
 from generator.io.pin_boxes import read_pin_boxes
 from generator.soart.anomaly_degree import distance
 from generator.soart.estimator import SoartC
-from generator.soart.inspection import Station, pins_in_unit_space
-from generator.soart.limits import threshold
+from generator.soart.inspection import InspectionModel, pins_in_unit_space
+from generator.soart.limits import score_limit
 from generator.soart.pins import PRINT, Pin, PinTable
 from generator.soart.registration import Pose, warp
 
@@ -178,10 +178,10 @@ def wilson(share: float, trials: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def pins_of(station: Station) -> PinTable:
-    """Return the pin table of a SOARTC station; raises an error if the station was made without pins."""
-    assert station.table is not None
-    return station.table
+def pins_of(inspection: InspectionModel) -> PinTable:
+    """Return the pin table of a SOARTC inspection; raises an error if the inspection was made without pins."""
+    assert inspection.table is not None
+    return inspection.table
 
 
 def regions(renders: Path, model: SoartC, first: np.ndarray) -> list[Pin]:
@@ -198,8 +198,8 @@ def detect(renders: Path, to: Path) -> None:
     good = rows("soart_ok")
     unit = [picture(renders, r["run"]) for r in good if r["role"] == "pool"][:UNIT]
     base = SoartC(**SOARTC["SOARTC"]).fit(unit)
-    station = Station(base, regions(renders, base, unit[0]))
-    table = pins_of(station)
+    inspection = InspectionModel(base, regions(renders, base, unit[0]))
+    table = pins_of(inspection)
     models = {name: SoartC(**settings) for name, settings in SOARTC.items()}
     for model in models.values():
         model._fit_members(base.members_)
@@ -224,9 +224,9 @@ def detect(renders: Path, to: Path) -> None:
             }
             image = {name: float(one.max()) for name, one in maps.items()}
             # `inspect` with positions: the larger of a pin's scores by SOARTC and the RT method, each over its limit.
-            rt = table.degrees(seen) / station.pin_limit
-            pins["inspect"] = np.maximum(rt, np.array(pins["SOARTC"]) / station.picture_limit).tolist()
-            image["inspect"] = max(float(rt.max()), image["SOARTC"] / station.picture_limit)
+            rt = table.degrees(seen) / inspection.pin_limit
+            pins["inspect"] = np.maximum(rt, np.array(pins["SOARTC"]) / inspection.picture_limit).tolist()
+            image["inspect"] = max(float(rt.max()), image["SOARTC"] / inspection.picture_limit)
             target = row["defects"].partition("@")[2].partition(":")[0]
             at = addresses.index(target) if target else None
             found.append(
@@ -271,19 +271,19 @@ def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
             model = SoartC(**EDGE)
             model.members_ = laid["pool"][draws.permutation(len(laid["pool"]))[:count]]
             model.scores_ = model._leave_one_out(model.members_, model._fit_members(model.members_))
-            station = Station(model, pins)
+            inspection = InspectionModel(model, pins)
             scores = np.array(
                 [
                     distance(model._maps(image, model.reference_), model.mean_, model.precision_).max()
                     for image in laid["fresh"]
                 ]
             )
-            worst = pins_of(station).degrees(laid["fresh"]).max(axis=1)
-            joint = np.maximum(scores / station.picture_limit, worst / station.pin_limit)
-            alone = threshold(model.scores_.tolist())
+            worst = pins_of(inspection).degrees(laid["fresh"]).max(axis=1)
+            joint = np.maximum(scores / inspection.picture_limit, worst / inspection.pin_limit)
+            alone = score_limit(model.scores_.tolist())
             for by, limit, rate in (
                 ("SOARTC", alone, float((scores > alone.value).mean())),
-                ("SOARTC and pins", station.limit, float((joint > 1).mean())),
+                ("SOARTC and pins", inspection.limit, float((joint > 1).mean())),
             ):
                 drawn = {"by": by, "count": count, "redraw": redraw, "fresh": len(scores)}
                 found.append({**drawn, "interval": limit.interval, "rate": rate})

@@ -38,7 +38,7 @@ from generator.soart.estimator import SoartC
 from generator.soart.feature_file import FeatureNetwork, read_feature_file
 from generator.soart.feature_space import FeatureSpace
 from generator.soart.feature_stage import FeatureStage
-from generator.soart.inspection import Station, pins_in_unit_space, read_picture
+from generator.soart.inspection import InspectionModel, pins_in_unit_space, read_picture
 from generator.soart.pins import PRINT, Pin
 from generator.soart.unit_space import UnitSpace
 
@@ -109,7 +109,7 @@ def screws(folder: Path, networks: list[FeatureNetwork]) -> None:
     images = [read_picture(path) for path in good]
     model = SoartC(**OF_SCREWS).fit(images)
     boxes = [Pin(str(n + 1), (x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS)) for n, (x, y) in enumerate(SCREWS)]
-    parts = pins_of(Station(model, pins_in_unit_space(model, boxes, images[0]))).parts
+    parts = pins_of(InspectionModel(model, pins_in_unit_space(model, boxes, images[0]))).parts
     gone = np.array([[letter == "0" for letter in path.stem[-4:]] for path in judged])
     seen = np.stack([model.look(read_picture(path)).seen for path in judged])
     total = f"{gone.sum()} screws missing, {(~gone).sum()} present"
@@ -133,7 +133,7 @@ def renders(folder: Path, networks: list[FeatureNetwork]) -> None:
     good, bad = rows("soart_ok"), rows("soart_defects")
     unit = [picture(folder, row["run"]) for row in good if row["role"] == "pool"][:MEMBERS]
     model = SoartC(window=5).fit(unit)
-    table = pins_of(Station(model, regions(folder, model, unit[0])))
+    table = pins_of(InspectionModel(model, regions(folder, model, unit[0])))
     fresh = [row for row in good if row["role"] == "fresh"][:JUDGED]
     seen = np.stack([model.registered(picture(folder, row["run"])) for row in [*fresh, *bad]])
     addresses = [pin.address for pin in table.pins]

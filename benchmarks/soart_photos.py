@@ -24,7 +24,7 @@ from benchmarks.soart_evaluation import PLAIN, auroc, pins_of, wilson
 from generator.io.pictures import pictures_in
 from generator.soart.anomaly_degree import distance
 from generator.soart.estimator import SoartC
-from generator.soart.inspection import Station, pins_in_unit_space, read_picture
+from generator.soart.inspection import InspectionModel, pins_in_unit_space, read_picture
 from generator.soart.pins import Pin, PinTable
 from generator.soart.unit_space import UnitSpace
 
@@ -44,8 +44,8 @@ def screws(folder: Path) -> None:
     images = [read_picture(path) for path in good]
     model = SoartC(**SETTINGS).fit(images)
     boxes = [Pin(str(n + 1), (x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS)) for n, (x, y) in enumerate(SCREWS)]
-    station = Station(model, pins_in_unit_space(model, boxes, images[0]))
-    table = pins_of(station)
+    inspection = InspectionModel(model, pins_in_unit_space(model, boxes, images[0]))
+    table = pins_of(inspection)
     missing: list[bool] = []
     scores: dict[str, list[float]] = {}
     above = [0, 0]
@@ -65,7 +65,7 @@ def screws(folder: Path) -> None:
         degree = judge(look.seen, look.degrees, table, model.reference_)
         worst = float(look.degrees.max())
         above[0] += worst > model.threshold.value
-        above[1] += worst > station.picture_limit or degree > station.pin_limit
+        above[1] += worst > inspection.picture_limit or degree > inspection.pin_limit
     for number, seen in enumerate(model.members_):
         rest = np.delete(model.members_, number, axis=0)
         space = UnitSpace(rest, model._maps, model.settings)

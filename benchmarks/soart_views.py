@@ -26,8 +26,8 @@ from tqdm import tqdm
 from benchmarks.soart_evaluation import auroc, picture
 from benchmarks.soart_plan import STATION, rows_defects
 from generator.soart.estimator import SoartC
-from generator.soart.inspection import Station
-from generator.soart.part_station import PartStation
+from generator.soart.inspection import InspectionModel
+from generator.soart.part_model import PartInspectionModel
 
 VIEWS = ("center", "left", "top")
 UNIT, FRESH, EACH = 100, 100, 12
@@ -70,21 +70,21 @@ def plan(to: Path) -> None:
 def judge(renders: Path, to: Path) -> None:
     """Score all parts, and write for each its cell and its score by each view and by the views together."""
     known = list(parts())
-    stations, alone = {}, {}
+    inspections, alone = {}, {}
     for view in VIEWS:
         unit = [str(one["name"]) for one in known if one["role"] == "unit"]
         model = SoartC(window=5).fit(picture(renders, f"{name}_{view}") for name in unit)
         model.notes["parts"] = unit
-        stations[view] = Station(model)
-        alone[view] = stations[view].picture_limit
-    limit = PartStation(stations).limit
+        inspections[view] = InspectionModel(model)
+        alone[view] = inspections[view].picture_limit
+    limit = PartInspectionModel(inspections).limit
     found = []
     for one in tqdm([one for one in known if one["role"] != "unit"], disable=None):
-        scores = {view: stations[view].model.score(picture(renders, f"{one['name']}_{view}")) for view in VIEWS}
-        together = max(scores[view] / stations[view].picture_limit for view in VIEWS)
+        scores = {view: inspections[view].model.score(picture(renders, f"{one['name']}_{view}")) for view in VIEWS}
+        together = max(scores[view] / inspections[view].picture_limit for view in VIEWS)
         relative = {view: scores[view] / alone[view] for view in VIEWS}
         found.append({"name": one["name"], "cell": one["cell"], **relative, TOGETHER: together})
-    raised = {view: stations[view].picture_limit / alone[view] for view in VIEWS}
+    raised = {view: inspections[view].picture_limit / alone[view] for view in VIEWS}
     to.write_text(json.dumps({"limit": limit.to_json(), "raised": raised, "parts": found}), "utf-8")
 
 

@@ -7,7 +7,7 @@ picture, a mask, and a record: a JSON file with the ground truth.
     scene/       all that needs bpy: the part on its station, light, path tracer, mask, the record's contents
     manifest/    rows: reading and checking them, the part that a row describes, the render folder, the record's format
     kinds/       the kinds of defect, one module each
-    geometry/    shapes in mm and pixels: pins, housings, collisions, mesh files, lens, camera, outlines
+    geometry/    shapes in mm and pixels: pins, housings, collisions, mesh files, lens, camera, boxes
     contract/    scene files: positions, terminals, housings, cameras, light, tolerance
 
 A package imports only those listed below it.

@@ -148,7 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
     from blender_scripts.manifest.claim import claim
     from blender_scripts.manifest.reader import read_manifest
     from blender_scripts.scene import versions
-    from blender_scripts.scene.backdrop import check_photographs
+    from blender_scripts.scene.backdrop import check_photographs_in_blender
 
     versions.check_version()
     if arguments.feed or arguments.compare or (arguments.dry_run and arguments.validated):
@@ -156,7 +156,7 @@ def run(arguments: argparse.Namespace) -> int:
     manifest = read_manifest(arguments.manifest, arguments.scenes)
     _check_cad(manifest)
     for connector in manifest.connectors.values():
-        check_photographs(connector)
+        check_photographs_in_blender(connector)
     chosen = _chosen(arguments, manifest)
     claimed = claim(manifest, arguments.scenes, arguments.out, arguments.force)
     if claimed.is_default and not arguments.dry_run:
@@ -247,7 +247,7 @@ def _render(arguments: argparse.Namespace, claimed: Claim, rows: Sequence[Run]) 
             return 0
         if note := output.note_other_renderers(rows):
             print(note, file=sys.stderr)
-        claimed.keep()
+        claimed.save_inputs()
         output.sweep()
         if not renderer.tracer.denoised and not arguments.no_denoise:
             print("note: this Blender has no denoiser and renders eight times the manifest's samples", file=sys.stderr)

@@ -146,7 +146,7 @@ def _refuse_options_of_gauges(args: argparse.Namespace) -> None:
 
 def _tolerances(texts: Sequence[str] | None) -> dict[str, dict[str, float]]:
     """Parse each --tolerance; the text itself is its label."""
-    from generator.dataset.labels import parse_tolerance
+    from blender_scripts.contract.tolerance import parse_tolerance
 
     found = {}
     for text in texts or ():

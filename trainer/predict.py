@@ -213,7 +213,7 @@ def _judging(args: argparse.Namespace, files: Sequence[Path], kind: str) -> Judg
 
 def _tolerance(args: argparse.Namespace) -> dict[str, float]:
     """Parse --tolerance; empty if it was not given."""
-    from generator.dataset.labels import parse_tolerance
+    from blender_scripts.contract.tolerance import parse_tolerance
 
     try:
         return parse_tolerance(args.tolerance) if args.tolerance is not None else {}

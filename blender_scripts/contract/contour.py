@@ -21,7 +21,7 @@ _WALL_MM = 1.5
 
 
 @dataclass(frozen=True)
-class Station:
+class ContourPoint:
     """A point of a contour, which lies at a constant distance outside a polygon (see `Contour`).
 
     Attributes:
@@ -92,17 +92,17 @@ class Contour:
         return edges
 
     @cached_property
-    def stations(self) -> tuple[Station, ...]:
+    def points(self) -> tuple[ContourPoint, ...]:
         """Points round the contour, counter-clockwise: the ends of each straight edge, and points round the corners."""
         if len(self.corners) == 1:
             steps = math.ceil(2.0 * math.pi / self._step_rad)
             turns = (2.0 * math.pi * i / steps for i in range(steps))
             return tuple(
-                Station(turn * self.radius_mm, self.corners[0], (math.cos(turn), math.sin(turn))) for turn in turns
+                ContourPoint(turn * self.radius_mm, self.corners[0], (math.cos(turn), math.sin(turn))) for turn in turns
             )
         found, along = [], 0.0
         for number, (a, b, normal, length) in enumerate(self.edges):
-            found.append(Station(along, a, normal))
+            found.append(ContourPoint(along, a, normal))
             along += length
             following = self.edges[(number + 1) % len(self.edges)][2]
             first = math.atan2(normal[1], normal[0])
@@ -111,14 +111,14 @@ class Contour:
             for i in range(steps):
                 turn = first + sweep * i / steps
                 arc = along + self.radius_mm * sweep * i / steps
-                # Both ends of a straight piece get exactly its normal: `station` recognises it by that.
-                found.append(Station(arc, b, (math.cos(turn), math.sin(turn)) if i else normal))
+                # Both ends of a straight piece get exactly its normal: `point_at` recognises it by that.
+                found.append(ContourPoint(arc, b, (math.cos(turn), math.sin(turn)) if i else normal))
             along += self.radius_mm * sweep
         return tuple(found)
 
     @property
     def _step_rad(self) -> float:
-        """Angle between an arc's stations that keeps chords within _SAGITTA_MM of it, on a wall's outside too."""
+        """Angle between an arc's points that keeps chords within _SAGITTA_MM of it, on a wall's outside too."""
         farthest = self.radius_mm + _WALL_MM
         return min(_ARC_STEP_RAD, 2.0 * math.acos(max(0.0, 1.0 - _SAGITTA_MM / farthest)))
 
@@ -128,22 +128,22 @@ class Contour:
         straight = 0.0 if len(self.corners) == 1 else sum(edge[3] for edge in self.edges)
         return straight + 2.0 * math.pi * self.radius_mm
 
-    def station(self, along_mm: float) -> Station:
+    def point_at(self, along_mm: float) -> ContourPoint:
         """Return the point `along_mm` along the contour from its start; lengths beyond its end go round once more."""
         along = along_mm % self.length_mm
-        ring = (*self.stations, self.stations[0])
+        ring = (*self.points, self.points[0])
         for i, (a, b) in enumerate(pairwise(ring)):
-            end = b.along_mm if i + 1 < len(self.stations) else self.length_mm
+            end = b.along_mm if i + 1 < len(self.points) else self.length_mm
             if a.along_mm <= along <= end:
                 share = (along - a.along_mm) / (end - a.along_mm) if end > a.along_mm else 0.0
                 if a.outward == b.outward:
                     base = (a.base[0] + share * (b.base[0] - a.base[0]), a.base[1] + share * (b.base[1] - a.base[1]))
-                    return Station(along, base, a.outward)
+                    return ContourPoint(along, base, a.outward)
                 first = math.atan2(a.outward[1], a.outward[0])
                 sweep = (math.atan2(b.outward[1], b.outward[0]) - first) % (2.0 * math.pi)
                 turn = first + share * sweep
-                # Round a corner every station has that corner for its base.
-                return Station(along, a.base, (math.cos(turn), math.sin(turn)))
+                # Round a corner every point has that corner for its base.
+                return ContourPoint(along, a.base, (math.cos(turn), math.sin(turn)))
         raise AssertionError(f"{along} of {self.length_mm}")
 
     def towards(self, azimuth_deg: float) -> float:
@@ -152,7 +152,7 @@ class Contour:
         direction = math.cos(math.radians(azimuth_deg)), math.sin(math.radians(azimuth_deg))
 
         def off(along: float) -> float:
-            x, y = self.station(along).at(self.radius_mm)
+            x, y = self.point_at(along).at(self.radius_mm)
             x, y = x - middle[0], y - middle[1]
             length = math.hypot(x, y)
             return math.acos(max(-1.0, min(1.0, (x * direction[0] + y * direction[1]) / length)))

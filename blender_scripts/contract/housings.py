@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from blender_scripts.contract.cad_file import CadFile, CadPlacement, FileProblem, parse_axes
-from blender_scripts.contract.contour import Contour, Point, Station
+from blender_scripts.contract.contour import Contour, ContourPoint, Point
 from blender_scripts.contract.errors import shown
 from blender_scripts.contract.toml_section import TomlSection
 
@@ -55,20 +55,20 @@ class Shell:
             is_outer: whether the point lies on the wall's outer face. If so, and if the wall is thicker than `wall_mm`,
                 the point is moved outwards by the additional thickness.
         """
-        station = self.opening.station(along_mm)
-        x, y = station.at(self.opening.radius_mm + offset_mm)
+        point = self.opening.point_at(along_mm)
+        x, y = point.at(self.opening.radius_mm + offset_mm)
         if not (is_outer and any(self.thicker_mm)):
             return x, y
-        dx, dy = self._moved(station)
+        dx, dy = self._moved(point)
         return x + dx, y + dy
 
-    def _moved(self, station: Station) -> Point:
-        """How far thicker walls move a station outwards: at a corner by both its sides, else by its own side."""
+    def _moved(self, point: ContourPoint) -> Point:
+        """How far thicker walls move a point outwards: at a corner by both its sides, else by its own side."""
         for corner, step in self._corners_moved.items():
-            if math.dist(corner, station.base) < 1e-9:
+            if math.dist(corner, point.base) < 1e-9:
                 return step
-        extra = self._thicker_towards(station.outward)
-        return extra * station.outward[0], extra * station.outward[1]
+        extra = self._thicker_towards(point.outward)
+        return extra * point.outward[0], extra * point.outward[1]
 
     @cached_property
     def _corners_moved(self) -> dict[Point, Point]:

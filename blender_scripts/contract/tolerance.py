@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from blender_scripts.contract.toml_section import TomlSection
 
 MEASURES = ("true_position_mm", "retraction_mm", "protrusion_mm")
 _LEAST_MM, _MOST_MM = 0.001, 50.0
+_ADDRESS = re.compile(r"r[1-9][0-9]{0,3}c[1-9][0-9]{0,3}")
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,33 @@ class Tolerance:
         """The three limits, mm, by name; if pins have limits of their own, `at` has all three by their address."""
         at = {address: asdict(self.limits(address)) for address in self.at}
         return {**asdict(self.limits()), **({"at": at} if at else {})}
+
+
+def parse_tolerance(text: str) -> dict[str, float]:
+    """Parse limits in mm, such as `true_position_mm=0.6,r1c2.retraction_mm=0.5`; returns the limit by name.
+
+    Raises:
+        ValueError: a name is unknown or given twice, or a limit is not a number above 0.
+    """
+    limits: dict[str, float] = {}
+    if comma := re.search(r"=\s*(\d*,\d+)\s*(?:[,;]|$)", text):
+        raise ValueError(f"expected numbers with a decimal point, such as 0.6, got {comma[1]!r}")
+    for item in text.split(","):
+        name, equals, number = (part.strip() for part in item.partition("="))
+        address, dot, measure = name.rpartition(".")
+        if measure not in MEASURES or not equals or (dot and not _ADDRESS.fullmatch(address)):
+            names = ", ".join(f"{each}=NUMBER" for each in MEASURES)
+            one = f"for a single pin, r1c2.{MEASURES[0]}=NUMBER"
+            raise ValueError(f"expected {names}, or {one}, got {item.strip()!r}")
+        if name in limits:
+            raise ValueError(f"expected {name} once, got it twice")
+        try:
+            limits[name] = float(number)
+        except ValueError:
+            raise ValueError(f"expected a limit in mm, such as {name}=0.6, got {item.strip()!r}") from None
+        if not (math.isfinite(limits[name]) and limits[name] > 0):
+            raise ValueError(f"expected {name} as a finite number above 0, got {number!r}")
+    return limits
 
 
 def read_tolerance(section: TomlSection, addresses: Collection[str], blanks: Collection[str] = ()) -> Tolerance:

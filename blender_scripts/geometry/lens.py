@@ -20,6 +20,8 @@ _EXACT = 1e-8
 _STAGES = 64
 _BORDER_STEPS = 64
 _EXTRA_PX = 3
+# A lens bends a line between its ends: its place is computed at least this often, px.
+BENT_PX = 16.0
 
 Distortion = tuple[float, float, float, float, float]
 NO_DISTORTION: Distortion = (0.0, 0.0, 0.0, 0.0, 0.0)

@@ -221,7 +221,7 @@ def contour_ring(contour: Contour, offset: float, z: float) -> np.ndarray:
 
     The points run counter-clockwise seen from above. N does not depend on the offset.
     """
-    return np.array([(*station.at(contour.radius_mm + offset), z) for station in contour.stations])
+    return np.array([(*point.at(contour.radius_mm + offset), z) for point in contour.points])
 
 
 def _fillet(from_offset: float, from_z: float, to_offset: float, to_z: float) -> list[tuple[float, float]]:
@@ -242,19 +242,19 @@ def shell_mesh(shell: Shell, housing: Housing, cuts: tuple[Cut, ...] = ()) -> Me
     """
     wall, profile = shell.wall_mm, _rim_profile(shell, housing)
     all_cuts = (*(_notch_cut(notch, shell) for notch in housing.notches), *cuts)
-    stations = _cut_stations(shell.opening, all_cuts)
+    along_rim = _cut_places(shell.opening, all_cuts)
     rings = []
     for number, (offset, z) in enumerate(profile):
         share = offset / wall
         ring = []
-        for along, places in stations:
+        for along, places in along_rim:
             jag = sum(place.weight * _jag(place.cut, share) for place in places)
             point = shell.wall_point(along + jag, offset, number < _OUTER_RINGS)
             ring.append((*point, min(z, -max((_low(p.cut, p.depth, share) for p in places), default=0.0))))
         rings.append(np.array(ring))
     # Smooth except the flat rim, so that round corners show no facets. Broken edges stay sharp.
     mesh = _skin(rings, [abs(low[1] - high[1]) > 1e-9 for low, high in pairwise(profile)])
-    whole = np.array([not any(place.depth for place in places) for _, places in stations])
+    whole = np.array([not any(place.depth for place in places) for _, places in along_rim])
     beside = whole & np.roll(whole, -1)
     return mesh._replace(smooth=mesh.smooth & np.tile(beside, len(profile) - 1))
 
@@ -305,13 +305,13 @@ class _Place(NamedTuple):
     weight: float
 
 
-def _cut_stations(opening: Contour, cuts: tuple[Cut, ...]) -> list[tuple[float, list[_Place]]]:
-    """Lengths along the opening at which the rim needs a station, rising, each with the cuts at that length.
+def _cut_places(opening: Contour, cuts: tuple[Cut, ...]) -> list[tuple[float, list[_Place]]]:
+    """Lengths along the opening at which the rim needs a point, rising, each with the cuts at that length.
 
-    A cut shifts as a whole, and shifts the wall beside it less and less, so that stations keep their order.
+    A cut shifts as a whole, and shifts the wall beside it less and less, so that points keep their order.
     """
     whole = opening.length_mm
-    alongs = {round(station.along_mm, 9) for station in opening.stations}
+    alongs = {round(point.along_mm, 9) for point in opening.points}
     for cut in cuts:
         beside = 2.0 * cut.jag_mm
         ends = (cut.along_mm[0] - beside, *cut.along_mm, cut.along_mm[-1] + beside)

@@ -13,12 +13,11 @@ import numpy as np
 
 from blender_scripts.geometry.boxes import Box
 from blender_scripts.geometry.facets import Facets, in_front, overlap, ranges, triangles_near
+from blender_scripts.geometry.lens import BENT_PX
 from blender_scripts.geometry.scan_lines import Hidden, ScanLines, first_point
 
 # Points per px along each axis.
 FINE = 8
-# A lens bends the edge of a row of points between its ends: its place is computed at least this often.
-_BENT_PX = 16.0
 
 
 class Target(NamedTuple):
@@ -175,7 +174,7 @@ class Sight:
         if self.to_picture is None:
             rows, step, steps = np.arange(len(first)).repeat(2), np.tile([0, 1], len(first)), np.ones_like(first)
         else:
-            steps = np.ceil((end - first) / (_BENT_PX * FINE)).astype(int)
+            steps = np.ceil((end - first) / (BENT_PX * FINE)).astype(int)
             step, rows = ranges(np.zeros_like(steps), steps + 1)
         along = first[rows] + (end - first)[rows] * (step / steps[rows])
         turned, owners = axes[rows] == 1, owners[rows]

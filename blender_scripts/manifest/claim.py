@@ -40,7 +40,7 @@ class Claim:
     scenes: Path
     is_default: bool
 
-    def keep(self) -> None:
+    def save_inputs(self) -> None:
         """Create the render folder, and save in it the manifest, its scene files, and the paths of these originals.
 
         In the copy of a folder of photographs, pictures that the scene no longer names are deleted.

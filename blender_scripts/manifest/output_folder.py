@@ -198,7 +198,7 @@ class OutputFolder:
         filled = {key: hashes.get(key, value) for key, value in record.items()}
         if extras:
             filled["extras_sha256"] = {kind: hashlib.sha256(data).hexdigest() for kind, data in extras.items()}
-        # The record goes first: a row must not count as finished while its files are replaced.
+        # The old record is removed first: a row must not count as finished while its files are replaced.
         self.record(run).unlink(missing_ok=True)
         for kind in EXTRAS:
             folder = self.root / kind

@@ -52,7 +52,7 @@ def row_sha256(run: Run, connector: Connector, blender: str, settings: str) -> s
         settings: the text of the render settings that are not in the row (`RenderSettings.text`).
     """
     moves = connector.cameras[run.camera].motion_mm or connector.nuisance.motion_mm
-    return _row_sha256(run.picture(), connector.sha256, blender, settings, moves=bool(moves))
+    return _row_sha256(run.picture_columns(), connector.sha256, blender, settings, moves=bool(moves))
 
 
 def made_with(record: dict[str, Any]) -> RenderSettings | None:

@@ -58,9 +58,9 @@ class Run:
 
     def row(self) -> dict[str, str | int]:
         """The values of all columns by name, as records and datasets store them."""
-        return {"run": self.run, "split": self.split, **self.picture(), **self.extra}
+        return {"run": self.run, "split": self.split, **self.picture_columns(), **self.extra}
 
-    def picture(self) -> dict[str, str | int]:
+    def picture_columns(self) -> dict[str, str | int]:
         """The values, by name, of the columns on which the picture depends."""
         values: dict[str, str | int] = {name: getattr(self, name) for name in PICTURE_COLUMNS}
         values["defects"] = ";".join(defect.text for defect in self.defects)

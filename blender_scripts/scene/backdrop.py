@@ -32,7 +32,7 @@ def image_of(photograph: Photograph) -> bpy.types.Image:
     return image
 
 
-def check_photographs(connector: Connector) -> None:
+def check_photographs_in_blender(connector: Connector) -> None:
     """Check that Blender can decode every photograph of a scene.
 
     Raises:

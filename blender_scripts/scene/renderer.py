@@ -15,11 +15,11 @@ from blender_scripts.contract.scratch import Scratch
 from blender_scripts.contract.world import WIDE, World
 from blender_scripts.geometry.lens import Window, bend_picture, bend_samples
 from blender_scripts.geometry.optics import Camera, Station, set_up_station, widened
-from blender_scripts.geometry.outlines import edges_box, project_flaws, project_pins
 from blender_scripts.geometry.part import Part
 from blender_scripts.geometry.sensor import develop, smear
 from blender_scripts.geometry.soiled_lens import defocus, through_dirt
 from blender_scripts.geometry.surfaces import sight_of
+from blender_scripts.geometry.whole_boxes import edges_box, flaw_boxes_of, pin_boxes_of
 from blender_scripts.manifest.make_part import make_part
 from blender_scripts.manifest.output_folder import OutputFolder
 from blender_scripts.manifest.record import RENDERER, SCHEMA, row_sha256
@@ -144,10 +144,10 @@ class Renderer:
         camera, pins = station.camera, part.pins
         sight = sight_of(part, camera, self.stage.housing_triangles)
         seen = visible_parts(part, camera, sight)
-        outlines = project_pins(pins, camera)
+        whole_boxes = pin_boxes_of(pins, camera)
         truth = {
-            "positions": positions_truth(part, camera, outlines, seen[: len(pins)]),
-            "other": flaws_truth(part, project_flaws(part, camera), seen[len(pins) :]),
+            "positions": positions_truth(part, camera, whole_boxes, seen[: len(pins)]),
+            "other": flaws_truth(part, flaw_boxes_of(part, camera), seen[len(pins) :]),
         }
         codes = np.arange(1, len(pins) + len(part.flaws) + 1, dtype=np.uint16)
         codes[[number for number, pin in enumerate(pins) if pin.missing]] = 0

@@ -1,7 +1,7 @@
 """The ground truth of one picture: the record's keys `positions` and `other`, with boxes, key points and measures.
 
 A pin has up to three boxes: of its visible part (geometry/visibility.py), of all of it, hidden parts included
-(`amodal`), and of the intact pin in its place (`expected`; both geometry/outlines.py). Boxes are in px and may lie
+(`amodal`), and of the intact pin in its place (`expected`; both geometry/whole_boxes.py). Boxes are in px and may lie
 partly outside the picture, which is [0, W] x [0, H].
 """
 
@@ -13,10 +13,10 @@ import numpy as np
 
 from blender_scripts.geometry.boxes import Box
 from blender_scripts.geometry.optics import Camera
-from blender_scripts.geometry.outlines import FlawOutline, Outline, project_pins
 from blender_scripts.geometry.part import Part
 from blender_scripts.geometry.surfaces import points_alone
 from blender_scripts.geometry.visibility import Sight
+from blender_scripts.geometry.whole_boxes import WholeFlawBoxes, WholePinBoxes, pin_boxes_of
 from blender_scripts.manifest.defects import worst_kind
 
 
@@ -38,20 +38,22 @@ def visible_parts(part: Part, camera: Camera, sight: Sight) -> list[Visible]:
     return [Visible(box, min(1.0, points / max(alone, 1))) for (box, points), alone in seen]
 
 
-def positions_truth(part: Part, camera: Camera, outlines: list[Outline], seen: list[Visible]) -> list[dict[str, Any]]:
+def positions_truth(
+    part: Part, camera: Camera, whole_boxes: list[WholePinBoxes], seen: list[Visible]
+) -> list[dict[str, Any]]:
     """Return the record's key `positions`: kind, measures, key points and boxes of each position.
 
     Args:
         part: the part.
         camera: the picture's camera.
-        outlines: outlines of its pins in this picture.
+        whole_boxes: boxes of its pins in this picture, hidden parts included.
         seen: the visible part of each pin, or of the mouth of its empty cavity.
     """
     found, pins = [], part.pins
     tips = camera.project(np.array([pin.tip_mm for pin in pins])).tolist()
     bases = camera.project(np.array([pin.base_mm for pin in pins])).tolist()
-    for pin, outline, (visible, share), tip, base in zip(pins, outlines, seen, tips, bases, strict=True):
-        boxes = {"visible": None if pin.missing else visible, "amodal": outline.amodal, "expected": outline.expected}
+    for pin, whole, (visible, share), tip, base in zip(pins, whole_boxes, seen, tips, bases, strict=True):
+        boxes = {"visible": None if pin.missing else visible, "amodal": whole.amodal, "expected": whole.expected}
         found.append(
             {
                 "index": pin.position.index,
@@ -81,14 +83,14 @@ def datum_truth(part: Part) -> dict[str, Any]:
 
 def measured_again(positions: list[dict[str, Any]], part: Part, camera: Camera) -> list[dict[str, Any]]:
     """Return a record's `positions` with measures and expected boxes, which depend on the datum, computed again."""
-    outlines = project_pins(part.pins, camera)
+    whole_boxes = pin_boxes_of(part.pins, camera)
     return [
-        {**known, **pin.measures(), "boxes": {**known["boxes"], "expected": outline.expected}}
-        for known, pin, outline in zip(positions, part.pins, outlines, strict=True)
+        {**known, **pin.measures(), "boxes": {**known["boxes"], "expected": whole.expected}}
+        for known, pin, whole in zip(positions, part.pins, whole_boxes, strict=True)
     ]
 
 
-def flaws_truth(part: Part, outlines: list[FlawOutline], seen: list[Visible]) -> list[dict[str, Any]]:
+def flaws_truth(part: Part, whole_boxes: list[WholeFlawBoxes], seen: list[Visible]) -> list[dict[str, Any]]:
     """Return the record's key `other`: kind, address, visible share and boxes of each flaw.
 
     A flaw is what a defect adds to the part, removes from it or misprints. For a gap in the rim, the visible box is
@@ -96,15 +98,15 @@ def flaws_truth(part: Part, outlines: list[FlawOutline], seen: list[Visible]) ->
 
     Args:
         part: the part.
-        outlines: outlines of its flaws in this picture.
+        whole_boxes: boxes of its flaws in this picture, hidden parts included.
         seen: the visible part of each flaw.
     """
     found = []
-    for flaw, outline, (visible, share) in zip(part.flaws, outlines, seen, strict=True):
+    for flaw, whole, (visible, share) in zip(part.flaws, whole_boxes, seen, strict=True):
         if flaw.cut is not None:
-            visible, share = outline.amodal, 1.0
+            visible, share = whole.amodal, 1.0
         elif not flaw.bodies:
-            share = 1.0 if outline.amodal is None else float(visible is not None)
+            share = 1.0 if whole.amodal is None else float(visible is not None)
         pins = [part.pin(address).position for address in flaw.defect.addresses]
         found.append(
             {
@@ -113,7 +115,7 @@ def flaws_truth(part: Part, outlines: list[FlawOutline], seen: list[Visible]) ->
                 "address": "-".join(position.address for position in pins),
                 "cavity": "-".join(position.cavity for position in pins),
                 "visible_fraction": share,
-                "boxes": {"visible": visible, "amodal": outline.amodal, "expected": outline.expected},
+                "boxes": {"visible": visible, "amodal": whole.amodal, "expected": whole.expected},
             }
         )
     return found

@@ -12,12 +12,13 @@ import sys
 from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
+from blender_scripts.contract.tolerance import parse_tolerance
 from blender_scripts.manifest.claim import RENDERS
 from generator.dataset.build import Options, build, source_sha256
 from generator.dataset.card import DatasetFacts
 from generator.dataset.card_header import balance_table, read_settings, read_splits
 from generator.dataset.folder import CARD, is_whole
-from generator.dataset.labels import ANSWER_LABELS, OBSERVABLE_PX, parse_tolerance
+from generator.dataset.labels import ANSWER_LABELS, OBSERVABLE_PX
 from generator.dataset.place import Place
 from generator.dataset.render_manifests import log
 from generator.dataset.shards import build_shard

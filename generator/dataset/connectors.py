@@ -153,7 +153,7 @@ def nominal_connector(connector: Connector, housing: str, terminal: str) -> Nomi
 
 
 def _edge(contour: Contour) -> tuple[tuple[float, float], ...]:
-    return tuple(_rounded(station.at(contour.radius_mm)) for station in contour.stations)
+    return tuple(_rounded(point.at(contour.radius_mm)) for point in contour.points)
 
 
 def _cameras(connector: Connector) -> dict[str, dict[str, Any]]:

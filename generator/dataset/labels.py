@@ -6,12 +6,10 @@ tolerance is OK, and a pin without a defect in the manifest is NG if its manufac
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from blender_scripts.contract.tolerance import MEASURES, Limits, Tolerance
+from blender_scripts.contract.tolerance import Limits, Tolerance
 
 BENDNG, NUKENG, OK, OTHERNG = CLASSES = ("BENDNG", "NUKENG", "OK", "OTHERNG")
 VERDICTS = ("OK", "NG")
@@ -34,7 +32,6 @@ OBSERVABLE_SHARE = 0.1
 OBSERVABLE_PX = 1.0
 # Kinds of a position whose class follows from its measures (or from its pin being missing).
 MEASURED_KINDS = ("ok", "bent", "retracted", "protruding", "missing")
-_ADDRESS = re.compile(r"r[1-9][0-9]{0,3}c[1-9][0-9]{0,3}")
 
 # How Florence-2's answer names the classes, by style; the hyphenated names are those of the published sources.
 ANSWER_LABELS = {
@@ -47,33 +44,6 @@ ANSWER_LABELS = {
 def class_of_kind(kind: str) -> str:
     """Return the class of a pin of this kind: ok OK, bent BENDNG, retracted and missing NUKENG, any other OTHERNG."""
     return {"ok": OK, "bent": BENDNG, "retracted": NUKENG, "missing": NUKENG}.get(kind, OTHERNG)
-
-
-def parse_tolerance(text: str) -> dict[str, float]:
-    """Parse limits in mm, such as `true_position_mm=0.6,r1c2.retraction_mm=0.5`; returns the limit by name.
-
-    Raises:
-        ValueError: a name is unknown or given twice, or a limit is not a number above 0.
-    """
-    limits: dict[str, float] = {}
-    if comma := re.search(r"=\s*(\d*,\d+)\s*(?:[,;]|$)", text):
-        raise ValueError(f"expected numbers with a decimal point, such as 0.6, got {comma[1]!r}")
-    for item in text.split(","):
-        name, equals, number = (part.strip() for part in item.partition("="))
-        address, dot, measure = name.rpartition(".")
-        if measure not in MEASURES or not equals or (dot and not _ADDRESS.fullmatch(address)):
-            names = ", ".join(f"{each}=NUMBER" for each in MEASURES)
-            one = f"for a single pin, r1c2.{MEASURES[0]}=NUMBER"
-            raise ValueError(f"expected {names}, or {one}, got {item.strip()!r}")
-        if name in limits:
-            raise ValueError(f"expected {name} once, got it twice")
-        try:
-            limits[name] = float(number)
-        except ValueError:
-            raise ValueError(f"expected a limit in mm, such as {name}=0.6, got {item.strip()!r}") from None
-        if not (math.isfinite(limits[name]) and limits[name] > 0):
-            raise ValueError(f"expected {name} as a finite number above 0, got {number!r}")
-    return limits
 
 
 def judge(position: Mapping[str, Any], tolerance: Tolerance) -> tuple[str, tuple[str, ...]]:

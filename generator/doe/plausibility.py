@@ -121,7 +121,7 @@ def _of_captures(runs: Sequence[Run]) -> Iterator[str]:
     """
     shown, placed, looks, numbered = array("q"), array("q"), array("q"), array("q")
     for run in runs:
-        shown.append(short_hash(run.picture()))
+        shown.append(short_hash(run.picture_columns()))
         placed.append(short_hash(_placing(run)))
         looks.append(short_hash(_placing(run), _look(run)))
         if run.fixture != run.seed:
@@ -132,8 +132,8 @@ def _of_captures(runs: Sequence[Run]) -> Iterator[str]:
         pair = next(
             f"{first[picture]} and {run.run}"
             for run in runs
-            if short_hash(run.picture()) in twice
-            and first.setdefault(picture := repr(run.picture()), run.run) != run.run
+            if short_hash(run.picture_columns()) in twice
+            and first.setdefault(picture := repr(run.picture_columns()), run.run) != run.run
         )
         yield (
             f"rows that give the same picture as an earlier row: {count} (such as {pair}): give rows of the same part "

@@ -62,7 +62,7 @@ def _draw(axis: Any, connector: Connector, counts: pd.DataFrame, colours: dict[s
 
     left, bottom, width, height = _extent(connector)
     for contour, colour in ((connector.shell.outside, "#d9dde1"), (connector.shell.opening, "#f3f4f6")):
-        corners = [station.at(contour.radius_mm) for station in contour.stations]
+        corners = [point.at(contour.radius_mm) for point in contour.points]
         axis.add_patch(Polygon(corners, closed=True, fc=colour, ec="#888888", lw=0.8))
     places = connector.positions
     apart = min(

@@ -51,7 +51,7 @@ def _has_turned_vertices(mesh: Mesh, middle: Point) -> bool:
 
 def _are_turned(one: Contour, other: Contour, middle: Point) -> bool:
     """Whether every point of one contour, turned by half a turn about the middle, lies on the other."""
-    points = (station.at(one.radius_mm) for station in one.stations)
+    points = (point.at(one.radius_mm) for point in one.points)
     return all(abs(other.distance(2.0 * middle[0] - x, 2.0 * middle[1] - y)) < _SAME for x, y in points)
 
 

@@ -27,14 +27,14 @@ def name_of(views: Mapping[str, Any]) -> str:
     return "+".join(sorted(views))
 
 
-def squared_distances(features: Mapping[str, np.ndarray], looks: Mapping[str, np.ndarray]) -> np.ndarray:
+def squared_distances(known: Mapping[str, np.ndarray], features: Mapping[str, np.ndarray]) -> np.ndarray:
     """Return how far P validation parts lie from a part, (P,): squared, each feature over its standard deviation.
 
     Args:
-        features: (P, F) features of the validation parts by name of the view.
-        looks: features (F,) of the part, by name of the view, of one or more of these views.
+        known: (P, F) features of the validation parts by name of the view.
+        features: features (F,) of the part, by name of the view, of one or more of these views.
     """
-    apart = [(features[view] - found) / (features[view].std(axis=0) + 1e-6) for view, found in looks.items()]
+    apart = [(known[view] - found) / (known[view].std(axis=0) + 1e-6) for view, found in features.items()]
     return np.sum([np.square(each).sum(axis=1) for each in apart], axis=0)
 
 
@@ -87,15 +87,15 @@ class PartBiases:
         applied = total > _NORMAL_95 * np.sqrt(np.maximum(by_chance, 0.0))
         return cls(features, terminals, parts, means, applied, max(far[np.isfinite(far)], default=0.0))
 
-    def bias(self, looks: Mapping[str, np.ndarray | None], terminal: tuple[str, str]) -> np.ndarray:
+    def bias(self, features: Mapping[str, np.ndarray | None], terminal: tuple[str, str]) -> np.ndarray:
         """Return the bias (3,) of dx, dy and retraction of a part, mm; NaN: not known, 0: none is subtracted.
 
         Args:
-            looks: features (F,) of the part by name of the view; None if the network gives none.
+            features: features (F,) of the part by name of the view; None if the network gives none.
             terminal: scene and terminal of the part.
         """
         found, farthest = np.full(3, np.nan), np.inf
-        shown = {view: each for view in self.features if (each := looks.get(view)) is not None}
+        shown = {view: each for view in self.features if (each := features.get(view)) is not None}
         if len(shown) == len(self.features):
             found, farthest = self._nearest(squared_distances(self.features, shown), terminal, 0)
         return np.where(self.applied, found if farthest <= self.reach else np.nan, 0.0)

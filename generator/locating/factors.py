@@ -68,20 +68,20 @@ class ValidationErrors:
     sizes: np.ndarray
     biases: Mapping[str, PartBiases] = field(default_factory=dict)
 
-    def near(self, looks: Mapping[str, np.ndarray | None]) -> np.ndarray | None:
+    def near(self, features: Mapping[str, np.ndarray | None]) -> np.ndarray | None:
         """Return the sizes of the errors of those validation parts that look most like a given part.
 
         The distance of two parts is that of their features, each divided by its standard deviation over the validation
         parts, in the views that show both.
 
         Args:
-            looks: features (F,) of the part by name of the view; None if the network gives none.
+            features: features (F,) of the part by name of the view; None if the network gives none.
 
         Returns:
             (`NEAREST` * N, 3) of the parts' N pins, in the units of `sizes`; None if there are fewer than twice
             `NEAREST` validation parts, or no view can be compared.
         """
-        shown = {view: found for view, found in looks.items() if view in self.features and found is not None}
+        shown = {view: found for view, found in features.items() if view in self.features and found is not None}
         if not shown or len(self.sizes) < 2 * NEAREST:
             return None
         return self._nearest(squared_distances(self.features, shown))
@@ -170,23 +170,23 @@ class Factors:
     widening: Sequence[float] = ONES
     slopes: Mapping[str, float] = field(default_factory=dict)
 
-    def correction(self, looks: Mapping[str, np.ndarray | None], key: tuple[str, str, str]) -> Correction:
+    def correction(self, features: Mapping[str, np.ndarray | None], key: tuple[str, str, str]) -> Correction:
         """Return how the measures of a part are corrected.
 
         If its bias is not known, because no validation part of its terminal that looks like it was measured by the same
         views, its standard deviations are enlarged instead.
 
         Args:
-            looks: features (F,) of the part in each view that measures it, by name of the view; None: not known.
+            features: features (F,) of the part in each view that measures it, by name of the view; None: not known.
             key: scene, housing and terminal of the part.
         """
         scene, _, terminal = key
         slope = self.slopes.get(terminal, self.slopes.get("", 1.0))
         biases = self.errors.biases if self.errors is not None else {}
-        known = biases.get(name_of(looks))
-        bias = np.full(3, np.nan) if known is None else known.bias(looks, (scene, terminal))
+        known = biases.get(name_of(features))
+        bias = np.full(3, np.nan) if known is None else known.bias(features, (scene, terminal))
         enlarged = np.max([np.ones(3), *(each.enlarged for each in ([known] if known else biases.values()))], axis=0)
-        factors = np.where(np.isnan(bias), enlarged, 1.0) * self.of(looks)
+        factors = np.where(np.isnan(bias), enlarged, 1.0) * self.for_part(features)
         return Correction(factors, slope, np.nan_to_num(bias))
 
     def differ(self, scene: str, one: str, other: str) -> bool:
@@ -199,15 +199,15 @@ class Factors:
             known & {(scene, one), (scene, other)}
         )
 
-    def of(self, looks: Mapping[str, np.ndarray | None]) -> np.ndarray:
+    def for_part(self, features: Mapping[str, np.ndarray | None]) -> np.ndarray:
         """Return the factors (3,) by which the standard deviations of a part's dx, dy and retraction are multiplied.
 
         Args:
-            looks: features (F,) of the part in each view that measures it, by name of the view; None: not known.
+            features: features (F,) of the part in each view that measures it, by name of the view; None: not known.
         """
-        if len(looks) < 2:
-            return np.array(self.alone.get(next(iter(looks), ""), self.alone.get("", ONES)))
-        near = self.errors.near(looks) if self.errors is not None else None
+        if len(features) < 2:
+            return np.array(self.alone.get(next(iter(features), ""), self.alone.get("", ONES)))
+        near = self.errors.near(features) if self.errors is not None else None
         if near is None:
             return np.array(self.together)
         enough = np.isfinite(near).sum(axis=0) >= FEWEST

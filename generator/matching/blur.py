@@ -72,7 +72,7 @@ class Spreads:
         found = -0.5 * bend[1] / bend[0] if bend[0] > 0 else VARIANCES[total.argmin()]
         return float(np.clip(found, _LEAST_VARIANCE, VARIANCES[-1]))
 
-    def of(self, kept: np.ndarray) -> Spreads:
+    def only(self, kept: np.ndarray) -> Spreads:
         """Return some of the edges; `kept`: (n,) bool."""
         return Spreads(*(getattr(self, each.name)[kept] for each in fields(self)))
 
@@ -195,11 +195,11 @@ def widening(photographs: Spreads, renders: Spreads, camera: Camera) -> Widening
 
     The render that both are compared with has noise of its own, by which even a sharp picture looks a little blurred.
     """
-    ours, theirs = (each.of(each.clear) for each in (photographs, renders))
+    ours, theirs = (each.only(each.clear) for each in (photographs, renders))
     rows = []
     edges = np.quantile(theirs.depths, np.linspace(0.0, 1.0, _DEPTHS + 1)[1:-1]) if len(theirs.depths) else []
     for group in range(_DEPTHS * _DIRECTIONS):
-        own, other = (each.of(_group(each, edges) == group) for each in (ours, theirs))
+        own, other = (each.only(_group(each, edges) == group) for each in (ours, theirs))
         if min(len(own.depths), len(other.depths)) < FEWEST:
             continue
         sd = math.hypot(_sd(own, other), _SD)
@@ -215,7 +215,7 @@ def widening(photographs: Spreads, renders: Spreads, camera: Camera) -> Widening
 
 def _sd(ours: Spreads, theirs: Spreads) -> float:
     """Return the standard deviation of a difference of variances, by a jackknife over the folds; infinite: unknown."""
-    pairs = [[each.of(each.folds != fold) for each in (ours, theirs)] for fold in range(FOLDS)]
+    pairs = [[each.only(each.folds != fold) for each in (ours, theirs)] for fold in range(FOLDS)]
     found = [own.best() - other.best() for own, other in pairs if len(own.depths) and len(other.depths)]
     return float(jackknife_sd(found)) if len(found) > 1 else math.inf
 

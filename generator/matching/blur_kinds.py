@@ -23,10 +23,10 @@ from generator.matching.renders import Rendered, Shot, view_key
 from generator.matching.shifts import Edges, measure
 
 # Kinds of blur by a lens.
-OPEN = ("even", "defocus")
+LENS_KINDS = ("even", "defocus")
 # Below this variance, in units of its standard deviation, neither an even blur nor a motion is tried. Variance, px^2,
 # that is assumed of a lens that may be in focus on the edges that are seen best.
-_SEEN, _LEAST_VARIANCE = 2.0, 0.03
+_SEEN, _ASSUMED_VARIANCE = 2.0, 0.03
 # Distance of the focus of an even blur, divided by that of the part. Planes in focus that are tried: shares of the
 # part's depth, counted from its nearest edges; with which sizes; how far from the best of them others are tried.
 _FAR, _PLANES, _SIZES, _ASIDE = 1.25, (-0.7, 0.0, 0.35, 1.0, 1.8), (1.0, 2.0), 0.35
@@ -59,24 +59,24 @@ class Blur:
 
     Attributes:
         kind: `none`, `defocus`, `motion`, or `even`: about the same everywhere, as of a lens with its focus far behind.
-        first, second: opening of the lens, mm (telecentric: its diameter divided by its distance), and distance of the
-            plane in focus, mm; or length of the motion, px, and its direction, rad.
+        size: opening of the lens, mm (telecentric: its diameter divided by its distance); of a motion its length, px.
+        focus_or_azimuth: distance of the plane in focus, mm; of a motion its direction, rad.
         u: expanded uncertainty (k = 2) of the two.
     """
 
     kind: str
-    first: float = 0.0
-    second: float = 0.0
+    size: float = 0.0
+    focus_or_azimuth: float = 0.0
     u: tuple[float, float] = (0.0, 0.0)
 
     def doubted(self, other: Blur) -> Blur:
         """Return the blur with an uncertainty that holds the size of another estimate of it."""
-        return replace(self, u=(math.hypot(self.u[0], self.first - other.first), self.u[1]))
+        return replace(self, u=(math.hypot(self.u[0], self.size - other.size), self.u[1]))
 
     def scaled(self, variances: float) -> Blur:
         """Return a blur with `variances` times the variance, as far as one step of a search should go."""
         factor = math.sqrt(min(4.0, max(0.25, variances)))
-        return replace(self, first=self.first * factor, u=(self.u[0] * factor, self.u[1]))
+        return replace(self, size=self.size * factor, u=(self.u[0] * factor, self.u[1]))
 
 
 # Renders some photographs with a blur, without noise.
@@ -114,12 +114,12 @@ def choose(
     camera, others = sharp[0].camera, list[_Tried]()
     near, far = np.quantile(spread.depths, (0.05, 0.95)).tolist()
 
-    def plane(second: float, size: float = 1.0) -> Blur:
-        blur = _open("defocus", second, found.mean, spread, camera)
-        return replace(blur, first=blur.first * size)
+    def plane(focus: float, factor: float = 1.0) -> Blur:
+        blur = _lens_blur("defocus", focus, found.mean, spread, camera)
+        return replace(blur, size=blur.size * factor)
 
     seen = found.mean > _SEEN * found.mean_sd
-    even = [_open("even", _FAR * float(spread.depths.mean()), found.mean, spread, camera)] if seen else []
+    even = [_lens_blur("even", _FAR * float(spread.depths.mean()), found.mean, spread, camera)] if seen else []
     moved = fit_motion(found) if seen else None
     planes = [plane(near + share * (far - near), size) for share in _PLANES for size in _SIZES]
     for level in ([even], [planes, [moved] if moved else []]):
@@ -136,9 +136,10 @@ def choose(
 
 def _turned(motion: Blur, costs: np.ndarray, agreement: Agreement) -> Blur:
     """Return a motion in the direction whose renders agree best; `costs` are those of `motion`."""
-    beside = [agreement(replace(motion, second=motion.second + side * _TURN)) for side in (-1.0, 1.0)]
-    second, u = _lowest(np.stack([beside[0], costs, beside[1]]), motion.second, _TURN)
-    return replace(motion, second=second, u=(motion.u[0], math.hypot(u, _SHAPE_U)))
+    before = motion.focus_or_azimuth
+    beside = [agreement(replace(motion, focus_or_azimuth=before + side * _TURN)) for side in (-1.0, 1.0)]
+    azimuth, u = _lowest(np.stack([beside[0], costs, beside[1]]), before, _TURN)
+    return replace(motion, focus_or_azimuth=azimuth, u=(motion.u[0], math.hypot(u, _SHAPE_U)))
 
 
 def _focused(
@@ -158,19 +159,19 @@ def _focused(
         depth: the part's depth, mm.
         others: all that were tried before.
     """
-    step, size = _ASIDE * depth, lens.first / plane(lens.second).first
+    step, factor = _ASIDE * depth, lens.size / plane(lens.focus_or_azimuth).size
 
-    def at(second: float) -> Blur:
-        return replace(lens, first=size * plane(second).first, second=second)
+    def at(focus: float) -> Blur:
+        return replace(lens, size=factor * plane(focus).size, focus_or_azimuth=focus)
 
-    beside = [agreement(at(lens.second + side * step)) for side in (-1.0, 1.0)]
-    second, u = _lowest(np.stack([beside[0], costs, beside[1]]), lens.second, step)
-    blur, u = at(second), math.hypot(u, _LEAST_U * depth)
-    around = 0.5 * abs(at(second + u).first - at(second - u).first)
-    far_off = [cost for cost, each in others if abs(each.second - lens.second) > 2.0 * step]
+    beside = [agreement(at(lens.focus_or_azimuth + side * step)) for side in (-1.0, 1.0)]
+    focus, u = _lowest(np.stack([beside[0], costs, beside[1]]), lens.focus_or_azimuth, step)
+    blur, u = at(focus), math.hypot(u, _LEAST_U * depth)
+    around = 0.5 * abs(at(focus + u).size - at(focus - u).size)
+    far_off = [cost for cost, each in others if abs(each.focus_or_azimuth - lens.focus_or_azimuth) > 2.0 * step]
     if not all(_is_better(costs, cost) for cost in far_off):
         u = math.inf  # a focus before the part and one behind it can look alike
-    return replace(blur, u=(math.hypot(_SHAPE_U * blur.first, around), u))
+    return replace(blur, u=(math.hypot(_SHAPE_U * blur.size, around), u))
 
 
 def _sized(costs: np.ndarray, blur: Blur, agreement: Agreement) -> _Tried:
@@ -179,7 +180,7 @@ def _sized(costs: np.ndarray, blur: Blur, agreement: Agreement) -> _Tried:
 
     def cost_at(exponent: int) -> float:
         if exponent not in known:
-            known[exponent] = agreement(replace(blur, first=blur.first * _STEP**exponent))
+            known[exponent] = agreement(replace(blur, size=blur.size * _STEP**exponent))
         return float(known[exponent].sum())
 
     best = 0
@@ -192,7 +193,7 @@ def _sized(costs: np.ndarray, blur: Blur, agreement: Agreement) -> _Tried:
     exponent, _ = _lowest(around, float(best), 1.0)
 
     def of(power: float) -> Blur:
-        return replace(blur, first=blur.first * _STEP**power, u=(blur.u[0] * _STEP**power, blur.u[1]))
+        return replace(blur, size=blur.size * _STEP**power, u=(blur.u[0] * _STEP**power, blur.u[1]))
 
     cost = agreement(sized := of(exponent))
     return (cost, sized) if cost.sum() < known[best].sum() else (known[best], of(best))
@@ -229,11 +230,11 @@ def _shifts_at(found: Edges, wanted: Edges) -> np.ndarray:
     return np.where(same, found.shifts[nearest], 0.0)
 
 
-def _open(kind: str, second: float, variance: float, spread: Spreads, camera: Camera) -> Blur:
+def _lens_blur(kind: str, focus: float, variance: float, spread: Spreads, camera: Camera) -> Blur:
     """Return the blur of a lens in focus at a distance, mm, with a mean variance, px^2, of the edges of `spread`."""
-    away = nearness(spread.depths, camera) - nearness(np.array(second), camera)
+    away = nearness(spread.depths, camera) - nearness(np.array(focus), camera)
     unit = camera.lens.focal_px**2 / 16.0 * float(np.average(away**2, weights=spread.strengths))
-    return Blur(kind, math.sqrt(max(variance, _LEAST_VARIANCE) / max(unit, 1e-12)), second)
+    return Blur(kind, math.sqrt(max(variance, _ASSUMED_VARIANCE) / max(unit, 1e-12)), focus)
 
 
 def _lowest(costs: np.ndarray, middle: float, step: float) -> tuple[float, float]:
@@ -310,18 +311,18 @@ def blur_quantities(
     if blur.kind == "none":
         said = f"edges are as wide as in a sharp render (variance {variance:.2f} px^2 more)"
     elif blur.kind == "motion":
-        px = blur.first * np.array([math.cos(blur.second), -math.sin(blur.second)])
+        px = blur.size * np.array([math.cos(blur.focus_or_azimuth), -math.sin(blur.focus_or_azimuth)])
         moved = np.linalg.solve(px_per_mm(connector, shot.view), px)
         length, azimuth = float(np.hypot(*moved)), math.degrees(math.atan2(moved[1], moved[0])) % 180.0
-        values["motion_mm"] = length, length * blur.u[0] / blur.first
+        values["motion_mm"] = length, length * blur.u[0] / blur.size
         values["motion_azimuth_deg"] = azimuth, math.degrees(blur.u[1])
     else:
-        opening = max(blur.first, 1e-9)
+        opening = max(blur.size, 1e-9)
         ratio = camera.sensor_width_mm / camera.field_mm / opening if camera.field_mm else focal_mm / opening
         number = min(ratio, _LARGEST_NUMBER)
-        told = blur.kind == "defocus" and blur.u[0] < _LARGEST * opening and blur.u[1] < _FOCUS * blur.second
+        told = blur.kind == "defocus" and blur.u[0] < _LARGEST * opening and blur.u[1] < _FOCUS * blur.focus_or_azimuth
         values["f_number"] = number, number * blur.u[0] / opening if told else 0.0
-        values["focus_z_mm"] = placed[0] - blur.second * placed[1], blur.u[1] if told else 0.0
+        values["focus_z_mm"] = placed[0] - blur.focus_or_azimuth * placed[1], blur.u[1] if told else 0.0
         if not told:
             said = "not the lens's own: chosen so that edges are as wide as in the photographs; opening and focus"
             said += " cannot be told apart"

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -16,10 +16,11 @@ from blender_scripts.contract.errors import InputError
 from blender_scripts.geometry.optics import Camera
 from generator.io.certificate import CalibratedCamera
 from generator.matching.blur import VARIANCES, Spreads, blurred_picture, spreads, widening, width_px
-from generator.matching.blur_kinds import OPEN, Blur, blur_quantities, choose
+from generator.matching.blur_kinds import LENS_KINDS, Blur, blur_quantities, choose
 from generator.matching.differences import Differences, domain_auroc, noise_of, regions_of
+from generator.matching.fitted_camera import FittedCamera, fitted_camera
 from generator.matching.geometry import Fitted, fit
-from generator.matching.light import fit_light, light_quantities
+from generator.matching.light import LightFit, fit_light, light_quantities
 from generator.matching.noise import SAME_PX, Sample, Transfer, flat_areas, noise_quantities, transfer
 from generator.matching.ranges import Quantity, uniform_range
 from generator.matching.regions import QUADRANTS, TABLE, labels_of, means
@@ -27,7 +28,6 @@ from generator.matching.renders import Rendered, Shot, Wanted, in_station, rende
 from generator.matching.scene_text import Key, with_values
 from generator.matching.shifts import Edges, measure
 from generator.matching.start import LEAST_SCORE, Starter
-from generator.matching.station import Station, station_of
 from generator.matching.twins import SAMPLES, Twins
 
 # Largest shift, px, that is looked for in each round of the camera's fit; photographs of the fit of the light.
@@ -58,8 +58,8 @@ class Matched:
 
     Attributes:
         used: the photographs in which the part was found.
-        passed: names of the others, each with the reason why it is not used.
-        fitted, station: the camera.
+        left_out: names of the others, each with the reason why it is not used.
+        fitted, camera: the fit, and the camera as a scene file states it.
         lighting: name of the light set-up that fits best.
         misfits: misfits of all set-ups that were tried, by name.
         quantities: all values of the scene file that were looked at.
@@ -69,9 +69,9 @@ class Matched:
     """
 
     used: list[Photo]
-    passed: dict[str, str]
+    left_out: dict[str, str]
     fitted: Fitted
-    station: Station
+    camera: FittedCamera
     lighting: str
     misfits: dict[str, float]
     quantities: list[Quantity]
@@ -82,6 +82,25 @@ class Matched:
     def values(self) -> dict[Key, Any]:
         """Return those values of the scene file that the photographs determined, by table and key of the file."""
         return {each.key: each.value for each in self.quantities if each.value is not None}
+
+
+class CameraFit(NamedTuple):
+    """The camera and the light that were fitted to photographs.
+
+    Attributes:
+        used: the photographs that show the part as the camera does.
+        left_out: names of the others, each with the reason.
+        fitted: the camera.
+        fits: the light set-ups that were tried, best first.
+        renders, edges: the last round's, one for each photograph in `used`.
+    """
+
+    used: list[Photo]
+    left_out: dict[str, str]
+    fitted: Fitted
+    fits: list[LightFit]
+    renders: list[Rendered]
+    edges: list[Edges]
 
 
 Say = Callable[[str], None]
@@ -111,25 +130,25 @@ def match_photographs(
         shot = replace(shot, text=with_values(shot.text, known, shot.path.name))
         seen = replace(seen, text=shot.text)
     say("finding the part")
-    used, poses, passed = _start(photos, seen)
-    fitted, light, renders, edges = _camera(used, poses, passed, shot, seen, lens, lens_sd, say)
-    fits, lighting = light
-    station = station_of(fitted, connector, shot, connector.width)
-    found, notes = light_quantities(fits, connector, shot)
+    used, poses, left_out = _start(photos, seen)
+    done = _fit_camera(used, poses, shot, seen, lens, lens_sd, say)
+    seen = replace(seen, lighting=done.fits[0].lighting)
+    camera = fitted_camera(done.fitted, connector, shot, connector.width)
+    found, notes = light_quantities(done.fits, connector, shot)
     if lens is not None:
         said = "calibration certificate"
         old = connector.cameras[shot.view]
-        at = next(number for number, each in enumerate(station.quantities) if each.key[-1] == "focal_mm")
-        station.quantities[at] = replace(station.quantities[at], reason=said)
+        at = next(number for number, each in enumerate(camera.quantities) if each.key[-1] == "focal_mm")
+        camera.quantities[at] = replace(camera.quantities[at], reason=said)
         found.append(Quantity(view_key(shot, "distortion"), list(old.distortion), list(lens.distortion), None, said))
-    misfits = {each.lighting: each.misfit for each in fits}
-    quantities = [*station.quantities, *found]
-    result = Matched(used, passed, fitted, station, lighting, misfits, quantities, [*notes, *station.unstated])
-    seen = replace(seen, lighting=lighting)
+    misfits = {each.lighting: each.misfit for each in done.fits}
+    quantities, notes = [*camera.quantities, *found], [*notes, *camera.unstated]
+    left_out |= done.left_out
+    result = Matched(done.used, left_out, done.fitted, camera, seen.lighting, misfits, quantities, notes)
     say("sensor and lens")
-    _sensor_and_lens(result, seen, renders, edges)
-    result.quantities += _varied(used, renders, connector, labels=[labels_of(each, connector) for each in renders])
-    result.quantities += _kept(connector, seen)
+    _sensor_and_lens(result, seen, done.renders, done.edges)
+    labels = [labels_of(each, connector) for each in done.renders]
+    result.quantities += _varied(done.used, done.renders, connector, labels) + _kept(connector, seen)
     return result
 
 
@@ -151,34 +170,32 @@ def _start(photos: Sequence[Photo], shot: Shot) -> tuple[list[Photo], list[np.nd
             f"10 degrees and within a third of the size that the scene's camera gives, got none whose edges agree by "
             f"{LEAST_SCORE} or more with a render's (best: {best:.2f})"
         )
-    passed = {
+    left_out = {
         name: f"its edges agree by only {score:.2f} with a render's, not {LEAST_SCORE}"
         for name, score in scores.items()
     }
-    return used, poses, passed
+    return used, poses, left_out
 
 
-def _camera(
+def _fit_camera(
     used: list[Photo],
     poses: list[np.ndarray],
-    passed: dict[str, str],
     shot: Shot,
     seen: Shot,
     lens: CalibratedCamera | None,
     lens_sd: float,
     say: Say,
-) -> tuple[Fitted, tuple[list[Any], str], list[Rendered], list[Edges]]:
-    """Fit the camera in rounds; after the first, the light. Returns the last round's renders and edges, too.
-
-    Photographs that lack many of the render's edges are moved from `used` to `passed`.
+) -> CameraFit:
+    """Fit the camera in rounds; after the first, the light.
 
     Raises:
-        InputError: all photographs lack them.
+        InputError: all photographs lack many of the render's edges.
     """
     connector = seen.connector()
     values: dict[Key, Any] = {}
     lens_values: dict[Key, Any] = {}
-    fits: list[Any] = []
+    fits: list[LightFit] = []
+    left_out: dict[str, str] = {}
     variance = 0.0
     for number, reach in enumerate(_REACH_PX):
         say(f"camera, round {number + 1} of {len(_REACH_PX)}")
@@ -188,16 +205,16 @@ def _camera(
         # Edges beside sharp ones appear elsewhere if they are blurred.
         alike = [replace(each, pixels=blurred_picture(each.pixels, variance)) for each in renders]
         edges = [measure(photo.pixels, render, reach) for photo, render in zip(used, alike, strict=True)]
-        kept = _seen(used, edges, passed, seen) if number else list(range(len(used)))
-        left_out = len(kept) < len(used)
-        used[:] = [used[i] for i in kept]
+        kept, others = _seen(used, edges, seen) if number else (list(range(len(used))), {})
+        left_out |= others
+        used = [used[i] for i in kept]
         renders, edges = [renders[i] for i in kept], [edges[i] for i in kept]
         if 0 < number < len(_REACH_PX) - 1:
             variance = spreads([photo.pixels for photo in used], renders, edges).best()
         fitted = fit([render.camera for render in renders], edges, None if lens is None else lens_sd)
         poses = fitted.poses
         lens_values = _lens_values(fitted, connector, seen)
-        if number == 0 or left_out:
+        if number == 0 or others:
             say("light")
             some = np.linspace(0, len(used) - 1, min(_LIGHT_PHOTOGRAPHS, len(used))).round().astype(int).tolist()
             pictures, places = [used[i].pixels for i in some], [poses[i] for i in some]
@@ -205,11 +222,11 @@ def _camera(
             found, _ = light_quantities(fits, connector, shot)
             values = {each.key: each.value for each in found if each.value is not None}
             seen = replace(seen, lighting=fits[0].lighting)
-    return fitted, (fits, fits[0].lighting), renders, edges
+    return CameraFit(used, left_out, fitted, fits, renders, edges)
 
 
-def _seen(used: Sequence[Photo], edges: Sequence[Edges], passed: dict[str, str], shot: Shot) -> list[int]:
-    """Return the numbers of the photographs that show the part as the camera does; names the others in `passed`."""
+def _seen(used: Sequence[Photo], edges: Sequence[Edges], shot: Shot) -> tuple[list[int], dict[str, str]]:
+    """Return the numbers of the photographs that show the part as the camera does; names of the others, and why."""
     kept = [number for number, each in enumerate(edges) if each.share >= _LEAST_SHARE]
     if not kept:
         best = max(each.share for each in edges)
@@ -218,10 +235,12 @@ def _seen(used: Sequence[Photo], edges: Sequence[Edges], passed: dict[str, str],
             f"10 degrees, got none that has {_LEAST_SHARE:.0%} of the edges of a render (best: {best:.1%}): another "
             "part, housing or terminal, another camera, turned, or very blurred"
         )
-    for number, each in enumerate(edges):
-        if number not in kept:
-            passed[used[number].name] = f"it has only {each.share:.0%} of the edges of a render, not {_LEAST_SHARE:.0%}"
-    return kept
+    others = {
+        used[number].name: f"it has only {each.share:.0%} of the edges of a render, not {_LEAST_SHARE:.0%}"
+        for number, each in enumerate(edges)
+        if number not in kept
+    }
+    return kept, others
 
 
 def _still(shot: Shot) -> dict[Key, Any]:
@@ -276,14 +295,14 @@ def _lens(result: Matched, twins: Twins, renders: Sequence[Rendered], edges: Seq
     def lens_of(blur: Blur) -> list[Quantity]:
         place = float(np.median(twins.heights)), twins.upright
         found = blur_quantities(blur, shot, scene, _focal_mm(fitted, connector, shot), place, wider.mean)
-        if blur.kind in OPEN and connector.samples < SAMPLES:
+        if blur.kind in LENS_KINDS and connector.samples < SAMPLES:
             said = "an open lens needs this many light paths"
             found.append(Quantity(("picture", "samples"), connector.samples, SAMPLES, None, said))
         return found
 
     def rendered(blur: Blur, name: str, clean: Sequence[int] = ()) -> list[Rendered]:
         values = _still(shot) | {each.key: each.value for each in lens_of(blur) if each.value is not None}
-        return twins.render(values, name, blur.second if blur.kind in OPEN else None, clean)
+        return twins.render(values, name, blur.focus_or_azimuth if blur.kind in LENS_KINDS else None, clean)
 
     most = min(_BLUR_PHOTOGRAPHS, len(photographs), max(1, _BLUR_PIXELS // (connector.width * connector.height)))
     some = np.linspace(0, len(photographs) - 1, most + 2)[1:-1].round().astype(int).tolist()

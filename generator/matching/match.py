@@ -168,7 +168,7 @@ def _document(
     certificate: Certificate | None,
 ) -> dict[str, Any]:
     used = {photo.name: pose for photo, pose in zip(matched.used, matched.fitted.poses, strict=True)}
-    ratio, u = matched.station.ratio, matched.station.ratio * matched.station.ratio_u
+    ratio, u = matched.camera.ratio, matched.camera.ratio * matched.camera.ratio_u
     listed = []
     for file, photo in zip(files, photos, strict=True):
         entry: dict[str, Any] = {"file": file.name, "sha256": sha256_of(file)}
@@ -198,9 +198,9 @@ def _document(
 
 
 def _report(matched: Matched, output: Path) -> None:
-    lines = [f"{name}: not used: {reason}" for name, reason in matched.passed.items()]
-    ratio = matched.station.ratio
-    lines.append(f"focal length / distance: {ratio:.5f} (U {matched.station.ratio_u:.2%})")
+    lines = [f"{name}: not used: {reason}" for name, reason in matched.left_out.items()]
+    ratio = matched.camera.ratio
+    lines.append(f"focal length / distance: {ratio:.5f} (U {matched.camera.ratio_u:.2%})")
     for each in matched.quantities:
         name = ".".join(each.key)
         if each.value is None:

@@ -180,7 +180,7 @@ def _begin(claimed: Claim, rows: Sequence[int]) -> None:
         print(f"rendering into the folder {output.root} (--out DIR chooses another one)", flush=True)
     if note := output.note_other_renderers(runs[row] for row in rows):
         print(note, file=sys.stderr)
-    claimed.keep()
+    claimed.save_inputs()
     output.sweep()
 
 

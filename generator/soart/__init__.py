@@ -17,7 +17,7 @@ registration     alignment of one picture with another: shift, rotation, scale
 limits           limits set from OK parts, and the false alarm rate to be expected
 pins             measures of each pin by the RT method, and a hint in words at how an NG pin differs
 inspection       a unit space with the connector's pins, and the verdict on one picture
-part_station     the verdict on a part shown by several views, each with a unit space of its own
+part_model       the verdict on a part shown by several views, each with a unit space of its own
 saved_space      reading and checking the file of a unit space
 feature_stage    a second stage on the features of a network, in place of SOART3 (`inspect --features`)
 feature_space    the unit space of such features

@@ -33,7 +33,7 @@ from PIL import Image
 
 from generator.soart.anomaly_degree import distance
 from generator.soart.evidence import Evidence, Turned, evidence, limits_of, turned_copies
-from generator.soart.limits import Threshold, threshold
+from generator.soart.limits import ScoreLimit, score_limit
 from generator.soart.registration import Placed, Pose, fewest_px, inside, register, resized, warp
 from generator.soart.saved_space import read_saved
 from generator.soart.soart3_maps import size_of, soart3_map
@@ -179,7 +179,7 @@ class SoartC:
         space = self._fit_members(members)
         self._fit_evidence(np.stack([inside(p, shape, one.shape[:2]) for one, p in zip(small, poses, strict=True)]))
         self.scores_ = self._leave_one_out(members, space)
-        self.threshold = threshold(self.scores_, min(self.settings["above"], len(members) - 1))
+        self.threshold = score_limit(self.scores_, min(self.settings["above"], len(members) - 1))
         return self
 
     def transform(self, image: np.ndarray) -> np.ndarray:
@@ -279,7 +279,7 @@ class SoartC:
         """
         header, data = read_saved(Path(path), SCHEMA, cls().settings)
         model = cls(**header["settings"])
-        model.threshold = Threshold.from_json(header["threshold"])
+        model.threshold = ScoreLimit.from_json(header["threshold"])
         model.notes = header["notes"]
         model.reference_, model.mean_ = data["reference"], data["mean"]
         model.precision_, model.scores_ = data["precision"], data["scores"]

@@ -19,7 +19,7 @@ from PIL import Image
 from generator.soart.estimator import SoartC
 from generator.soart.feature_file import FeatureNetwork
 from generator.soart.feature_space import ARRAYS, FeatureSpace
-from generator.soart.limits import threshold
+from generator.soart.limits import score_limit
 
 NOTE = "features"  # in a model's notes; also begins the names of its extras
 WORDS = ("name", "kind", "sha256", "statistics_sha256")
@@ -47,7 +47,7 @@ class FeatureStage:
         stage = cls(network, space)
         shape = model.reference_.shape[:2]
         model.scores_ = np.array([stage.at_pixels(one, shape).max() for one in own], dtype=np.float64)
-        model.threshold = threshold(model.scores_, min(model.settings["above"], len(own) - 1))
+        model.threshold = score_limit(model.scores_, min(model.settings["above"], len(own) - 1))
         words = {"name": network.name, "kind": network.kind, "sha256": network.sha256}
         model.notes[NOTE] = {**words, "statistics_sha256": space.hash()}
         model.extras |= {f"{NOTE}_{name}": array for name, array in space.arrays().items()}

@@ -32,11 +32,12 @@ def overlay(picture: Image.Image, finding: Finding) -> Image.Image:
         glow = Image.fromarray(np.round(np.clip((finding.anomaly - 0.6) / 1.4, 0, 1) * (255 * 0.65)).astype(np.uint8))
         rgb = Image.composite(heat(finding.anomaly, 0, 2), rgb, glow)
     boxes = [Box(box[:4], "anomaly") for box in finding.boxes]
-    for (pin, _), decision, box in zip(finding.pins, finding.decisions, finding.pin_boxes, strict=True):
-        if decision in ("NG", "UNSURE"):
-            boxes.append(Box(box, decision, pin.address))
-        elif decision == NOT_SEEN and box[2] > 0 and box[3] > 0 and box[0] < rgb.width and box[1] < rgb.height:
-            boxes.append(Box(box, "INVALID", pin.address))
+    for pin in finding.pins:
+        box, address = pin.box, pin.measure.address
+        if pin.is_named:
+            boxes.append(Box(box, pin.decision, address))
+        elif pin.decision == NOT_SEEN and box[2] > 0 and box[3] > 0 and box[0] < rgb.width and box[1] < rgb.height:
+            boxes.append(Box(box, "INVALID", address))
     sheet = draw_boxes(rgb, boxes, enlargement(rgb.size, 900))
     return under_verdict(sheet, finding.verdict, "  ".join(finding.reasons) or f"{finding.score:.2f} times the limit")
 

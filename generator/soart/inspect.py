@@ -32,8 +32,8 @@ from generator.io.output_file import LONGEST_NAME, check_file, check_folder
 from generator.io.pictures import find_pictures, is_picture, passed_over, pictures_in
 from generator.io.view_names import parts_of, view_list
 from generator.soart.judging import Judge, PartJudge, bytes_of
-from generator.soart.learning import DEFAULTS, EDGE_GRID, MOST_NAMED, few_of, part_station_of, station_of
-from generator.soart.part_station import is_of_parts
+from generator.soart.learning import DEFAULTS, EDGE_GRID, MOST_NAMED, few_of, inspection_model_of, part_model_of
+from generator.soart.part_model import is_of_parts
 from generator.soart.straighteners import OF_MODEL
 from generator.soart.verdict_log import VerdictLog, files_of, foreign_files
 from generator.soart.watch import Arrival, arrivals, arriving_parts
@@ -133,31 +133,31 @@ def run(options: argparse.Namespace) -> int:
     if has_views:
         return _run_on_parts(options)
     paths = [] if options.watch else _pictures(options)
-    station, colour, straightener = station_of(options)
-    _say(options, station.limit.promise, station.limit.count, "pictures", station.lacks)
+    inspection, colour, straightener = inspection_model_of(options)
+    _say(options, inspection.limit.promise, inspection.limit.count, "pictures", inspection.lacks)
     if options.save:
         options.save.parent.mkdir(parents=True, exist_ok=True)
-        station.model.save(options.save)
+        inspection.model.save(options.save)
     with VerdictLog(options.out, resume=options.watch) as log:
-        judge = Judge(station, log, options.golden.stem, colour, options.figures, straightener)
+        judge = Judge(inspection, log, options.golden.stem, colour, options.figures, straightener)
         return _watch(judge, options.images[0]) if options.watch else _inspect_all(judge, paths)
 
 
 def _run_on_parts(options: argparse.Namespace) -> int:
     """Inspect parts shown by several views; returns 0."""
     parts = {} if options.watch or options.views is None else _parts(options, options.views)
-    station, colour, straighteners = part_station_of(options)
-    views = tuple(station.stations)
+    inspection, colour, straighteners = part_model_of(options)
+    views = tuple(inspection.by_view)
     if not options.watch and options.views is None:
         parts = _parts(options, views)
-    _say(options, station.promise, station.limit.count, "parts", station.lacks)
+    _say(options, inspection.promise, inspection.limit.count, "parts", inspection.lacks)
     if options.save:
         options.save.parent.mkdir(parents=True, exist_ok=True)
-        station.save(options.save)
+        inspection.save(options.save)
     with VerdictLog(options.out, resume=options.watch) as log:
         if not options.watch:
             log.read()  # or a picture of an earlier part would not be noticed
-        judge = PartJudge(station, log, options.golden.stem, colour, options.figures, straighteners)
+        judge = PartJudge(inspection, log, options.golden.stem, colour, options.figures, straighteners)
         if options.watch:
             return _watch_parts(judge, options.images[0], WAIT_S if options.wait is None else options.wait)
         return _inspect_parts(judge, parts)
@@ -381,7 +381,7 @@ def _watch_parts(judge: PartJudge, folder: Path, wait_s: float) -> int:
         return judge.log.has_view(Path(part).name, view, sha256)
 
     with contextlib.suppress(KeyboardInterrupt):
-        for arrival in arriving_parts(folder, tuple(judge.station.stations), wait_s, is_judged):
+        for arrival in arriving_parts(folder, tuple(judge.inspection.by_view), wait_s, is_judged):
             if arrival.problem:
                 said = _unknown(judge, Path(arrival.part), arrival.problem)
             else:

@@ -25,7 +25,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -34,7 +34,7 @@ from blender_scripts.contract.errors import InputError
 from generator.io.pictures import open_picture
 from generator.io.pin_boxes import PinBox
 from generator.soart.estimator import Look, SoartC, greys
-from generator.soart.limits import Threshold, joint_threshold, threshold
+from generator.soart.limits import ScoreLimit, joint_limit, score_limit
 from generator.soart.pins import Pin, PinMeasure, PinTable, as_box
 from generator.soart.regions import boxes_of, holds, standing_out
 from generator.soart.registration import Placed
@@ -62,6 +62,44 @@ STRAIGHTENED = "straightened"
 
 
 @dataclass(frozen=True)
+class InspectedPin:
+    """What was found at one pin.
+
+    Attributes:
+        measure: its measures.
+        is_bad: whether it is above its limit, or an anomaly lies in its box.
+        decision: OK, NG, UNSURE, `not_seen` (outside the picture) or `not_judged` (no part found).
+        box: (x1, y1, x2, y2), px of the picture.
+    """
+
+    measure: PinMeasure
+    is_bad: bool
+    decision: str
+    box: tuple[float, ...]
+
+    @property
+    def is_named(self) -> bool:
+        """Whether lines and drawings name the pin: it is NG or UNSURE."""
+        return self.decision in ("NG", "UNSURE")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the pin's entry for the JSON document: measures, decision, verdict and box."""
+        return {
+            **self.measure.to_json(),
+            "decision": self.decision,
+            "verdict": self.decision if self.decision in tuple(Verdict) else str(Verdict.INVALID),
+            "box": [round(v, 2) for v in self.box],
+        }
+
+
+class Doubts(NamedTuple):
+    """By which share the limits of a picture's anomaly degree and of a pin's degree are uncertain."""
+
+    picture: float
+    pin: float
+
+
+@dataclass(frozen=True)
 class Finding:
     """The verdict on one picture.
 
@@ -71,9 +109,7 @@ class Finding:
         score: the largest of three: the picture's anomaly degree divided by its limit, the largest degree of a pin
             divided by its limit, and the largest `fading` of a pin, if above 1. A score above 1 is not OK.
         boxes: (x1, y1, x2, y2, degree divided by its limit) of each anomaly, px of the picture, largest degree first.
-        pins: for each pin its measures, and whether it is not OK.
-        decisions: for each pin OK, NG, UNSURE, `not_seen` (outside the picture) or `not_judged` (no part found).
-        pin_boxes: (x1, y1, x2, y2) of each pin, px of the picture.
+        pins: what was found at each pin.
         anomaly: (H, W) float32, anomaly degree of each pixel of the picture divided by the limit.
         maps: (K, gh, gw) the SOART3 maps of the aligned picture (stage 1), K = 3 per channel.
         look: all results of SOARTC for the picture.
@@ -83,9 +119,7 @@ class Finding:
     reasons: tuple[str, ...]
     score: float
     boxes: tuple[tuple[float, ...], ...]
-    pins: tuple[tuple[PinMeasure, bool], ...]
-    decisions: tuple[str, ...]
-    pin_boxes: tuple[tuple[float, ...], ...]
+    pins: tuple[InspectedPin, ...]
     anomaly: np.ndarray
     maps: np.ndarray
     look: Look
@@ -100,26 +134,17 @@ class Finding:
 
     def pins_to_json(self) -> list[dict[str, Any]]:
         """Return the pins' entries for the JSON document: measures, decision, verdict and box."""
-        found = zip(self.pins, self.decisions, self.pin_boxes, strict=True)
-        return [
-            {
-                **pin.to_json(),
-                "decision": decision,
-                "verdict": decision if decision in tuple(Verdict) else str(Verdict.INVALID),
-                "box": [round(v, 2) for v in box],
-            }
-            for (pin, _), decision, box in found
-        ]
+        return [pin.to_json() for pin in self.pins]
 
 
-class Station:
+class InspectionModel:
     """A fitted SOARTC model with the connector's pins and the limits of all scores, ready to judge pictures.
 
     Args:
         model: a fitted model.
         pins: the pins, with boxes in px of the unit space's mean picture; may be empty.
         gates: limits of size, exposure, contrast, sharpness and noise; None: these are not judged. They and the pins
-            are also put into the model's `extras` and `notes`, so that `model.save` saves the whole station.
+            are also put into the model's `extras` and `notes`, so that `model.save` saves the whole inspection model.
 
     Attributes:
         table: statistics of the pins over the OK parts; None without pins.
@@ -138,13 +163,13 @@ class Station:
         self.table = PinTable(pins, greys(model.members_), greys(model.reference_[None])[0]) if pins else None
         self.scores = [model.scores_, *([self.table.leave_one_out()] if self.table else [])]
         above = min(model.settings["above"], len(model.scores_) // len(self.scores) - 1)
-        self.set_limits(self.scores, above, joint_threshold(self.scores, above)[1])
+        self.set_limits(self.scores, above, joint_limit(self.scores, above)[1])
         self.lacks = [*model.lacks, *([] if gates else ["limits of size, exposure, contrast, sharpness and noise"])]
         model.notes["positions"] = [[pin.address, *pin.box] for pin in pins]
         if gates:
             model.extras["gates"] = np.frombuffer(gates.to_bytes(), np.uint8)
 
-    def set_limits(self, scores: Sequence[np.ndarray], above: int, limit: Threshold) -> None:
+    def set_limits(self, scores: Sequence[np.ndarray], above: int, limit: ScoreLimit) -> None:
         """Set the limits of the picture's anomaly degree and of a pin's degree, and how uncertain they are.
 
         Args:
@@ -155,7 +180,7 @@ class Station:
         Raises:
             ValueError: the OK pictures are copies of each other.
         """
-        limits = [threshold(one, above).value for one in scores]
+        limits = [score_limit(one, above).value for one in scores]
         if not min(limits) > 0:
             raise ValueError(
                 "expected OK pictures that differ, as limits are set from their differences, got equal ones"
@@ -165,8 +190,8 @@ class Station:
         self.picture_doubt, self.pin_doubt = doubts[0], doubts[-1]
 
     @classmethod
-    def load(cls, path: Path) -> Station:
-        """Load a station (model, pins and gates) from a file that its `model.save` wrote.
+    def load(cls, path: Path) -> InspectionModel:
+        """Load an inspection model (SOARTC model, pins and gates) from a file that its `model.save` wrote.
 
         Raises:
             ValueError: the file is damaged, of another kind, or of another version.
@@ -202,43 +227,25 @@ class Station:
         relative = look.anomaly / np.float32(self.picture_limit)
         picture_score = float(look.degrees.max()) / self.picture_limit
         peaks = standing_out(look.degrees / np.float32(self.picture_limit))[:, 4:]
-        pins, sure = self._judged_pins(look, peaks, doubts)
-        seen = self._pins_seen(look.placed)
-        pin_score = max(
-            (self._pin_score(pin) for (pin, _), is_seen in zip(pins, seen, strict=True) if is_seen), default=0.0
-        )
+        lost = self._reasons_not_found(look)
+        pins = self._judged_pins(look, peaks, doubts, bool(lost))
+        pin_score = max((self._pin_score(pin.measure) for pin in pins if pin.decision != NOT_SEEN), default=0.0)
         score = max(picture_score, pin_score)
         if not math.isfinite(score):  # a comparison with it would say OK
             raise ValueError(
                 f"expected a finite anomaly score, got {score}; make the unit space again from the OK pictures"
             )
-        lost = self._reasons_not_found(look)
-        decisions = tuple(
-            NOT_SEEN if not is_seen else NOT_JUDGED if lost else "OK" if not is_bad else "NG" if is_sure else "UNSURE"
-            for (_, is_bad), is_seen, is_sure in zip(pins, seen, sure, strict=True)
-        )
         boxes = () if lost else self._boxes(relative, peaks, look.placed)
         if not lost:
-            is_bad = picture_score > 1 + doubts[0] or pin_score > 1 + doubts[1]
-            found = self._reasons_anomalous(score, None if is_bad else doubts, boxes, pins, decisions)
-            unseen = self._reasons_not_seen(look, decisions)
+            is_bad = picture_score > 1 + doubts.picture or pin_score > 1 + doubts.pin
+            found = self._reasons_anomalous(score, None if is_bad else doubts, boxes, pins)
+            unseen = self._reasons_not_seen(look, [pin.decision for pin in pins])
             unseen += [] if is_bad else unfit
             verdict = Verdict.NG if is_bad else Verdict.INVALID if unseen else Verdict.UNSURE if found else Verdict.OK
             reasons = [*found, *unseen]
         else:
             verdict, reasons = Verdict.INVALID, [*lost, *unfit]
-        return Finding(
-            verdict,
-            tuple(reasons),
-            score,
-            boxes,
-            pins,
-            decisions,
-            self._pin_boxes(look.placed),
-            relative,
-            look.maps,
-            look,
-        )
+        return Finding(verdict, tuple(reasons), score, boxes, pins, relative, look.maps, look)
 
     def reasons_unlike(self, image: np.ndarray) -> list[str]:
         """List why a picture, as for `inspect`, does not show the part as the OK pictures do; empty if it does.
@@ -282,51 +289,50 @@ class Station:
     def _reasons_anomalous(
         self,
         score: float,
-        doubts: tuple[float, float] | None,
+        doubts: Doubts | None,
         boxes: Sequence[tuple[float, ...]],
-        pins: Sequence[tuple[PinMeasure, bool]],
-        decisions: Sequence[str],
+        pins: Sequence[InspectedPin],
     ) -> list[str]:
         if score <= 1:
             return []
-        reasons = [
-            f"pin: {pin.address}, {pin.hint}"
-            for (pin, _), said in zip(pins, decisions, strict=True)
-            if said in ("NG", "UNSURE")
-        ]
+        reasons = [f"pin: {pin.measure.address}, {pin.measure.hint}" for pin in pins if pin.is_named]
         if doubts is not None:
             share = f"{100 * max(self.picture_doubt, self.pin_doubt):.0f} %"
-            more = "; as the picture is unsuitable, twice the limit counts" if doubts[0] > self.picture_doubt else ""
+            more = (
+                "; as the picture is unsuitable, twice the limit counts" if doubts.picture > self.picture_doubt else ""
+            )
             return [f"limit: score {score:.2f} times the limit, and the limit is uncertain by {share}{more}", *reasons]
         if boxes:
             places = "1 place differs" if len(boxes) == 1 else f"{len(boxes)} places differ"
             reasons.append(f"anomaly: {places} from the OK pictures, by up to {boxes[0][4]:.2f} times the limit")
         return reasons or [f"anomaly: score {score:.2f} times the limit"]
 
-    def _doubts(self, look: Look, is_unfit: bool) -> tuple[float, float]:
+    def _doubts(self, look: Look, is_unfit: bool) -> Doubts:
         """Return the uncertainty of both limits; larger if the part lies partly outside or the picture is unfit."""
         more = UNSUITABLE if is_unfit or look.evidence.seen < self.model.evidence_.seen else 0.0
-        return self.picture_doubt + more, self.pin_doubt + more
+        return Doubts(self.picture_doubt + more, self.pin_doubt + more)
 
-    def _judged_pins(
-        self, look: Look, peaks: np.ndarray, doubts: tuple[float, float]
-    ) -> tuple[tuple[tuple[PinMeasure, bool], ...], list[bool]]:
+    def _judged_pins(self, look: Look, peaks: np.ndarray, doubts: Doubts, is_lost: bool) -> tuple[InspectedPin, ...]:
         """Measure every pin and judge whether it is above its limit, and surely so; bad pins get a hint.
 
-        `peaks` (n, 3) are the anomalies' degrees divided by the limit, and their x, y in px of the mean picture.
+        `peaks` (n, 3) are the anomalies' degrees divided by the limit, and their x, y in px of the mean picture;
+        `is_lost`: the part was not found, so that no pin is judged.
         """
         if self.table is None:
-            return (), []
+            return ()
         seen = look.seen if look.seen.ndim == 2 else look.seen.mean(axis=2)
-        high = peaks[peaks[:, 0] > 1 + doubts[0]]
-        judged, sure = [], []
+        high = peaks[peaks[:, 0] > 1 + doubts.picture]
+        boxes, visible = self._pin_boxes(look.placed), self._pins_seen(look.placed)
+        judged = []
         for number, pin in enumerate(self.table.measure(seen, look.degrees)):
             part = self.table.parts[number]
             score = self._pin_score(pin)
             is_bad = score > 1 or holds(part, peaks[:, 1:])
-            sure.append(score > 1 + doubts[1] or holds(part, high[:, 1:]))
-            judged.append((replace(pin, hint=self.table.hint(seen, number)) if is_bad else pin, is_bad))
-        return tuple(judged), sure
+            is_sure = score > 1 + doubts.pin or holds(part, high[:, 1:])
+            measure = replace(pin, hint=self.table.hint(seen, number)) if is_bad else pin
+            decision = _decision(visible[number], is_lost, is_bad, is_sure)
+            judged.append(InspectedPin(measure, is_bad, decision, boxes[number]))
+        return tuple(judged)
 
     def _boxes(self, relative: np.ndarray, peaks: np.ndarray, placed: Placed) -> tuple[tuple[float, ...], ...]:
         """List `Finding.boxes`, with the degrees by which the picture is judged: `relative` is resampled from them."""
@@ -355,6 +361,17 @@ class Station:
             within = ((points >= 0) & (points <= [placed.size[1], placed.size[0]])).all(axis=1)
             seen.append(float(within.mean()) >= PIN_SEEN)
         return seen
+
+
+def _decision(is_seen: bool, is_lost: bool, is_bad: bool, is_sure: bool) -> str:
+    """Decide on a pin, as `InspectedPin.decision` states it."""
+    if not is_seen:
+        return NOT_SEEN
+    if is_lost:
+        return NOT_JUDGED
+    if not is_bad:
+        return "OK"
+    return "NG" if is_sure else "UNSURE"
 
 
 def _too_little(seen: float, limit: float) -> str:

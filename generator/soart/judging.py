@@ -18,8 +18,8 @@ from generator.io.pictures import open_picture
 from generator.io.png_mark import marked_png
 from generator.locating.straightening import NotFoundError, Straightener
 from generator.soart.figure import figure, overlay, sheet_of_views, unreadable
-from generator.soart.inspection import Finding, Station, as_values
-from generator.soart.part_station import PartFinding, PartStation, Unjudged, reasons_of, verdict_of
+from generator.soart.inspection import Finding, InspectionModel, as_values
+from generator.soart.part_model import PartFinding, PartInspectionModel, Unjudged, reasons_of, verdict_of
 from generator.soart.verdict_log import MARK, VerdictLog, files_of
 from generator.soart.watch import Arrival
 from generator.verdict.envelope import Envelope, Verdict
@@ -29,7 +29,7 @@ class Judge:
     """Inspects pictures, writes the files of each verdict into the log's folder, and adds the verdicts to the log.
 
     Args:
-        station: the unit space with pins and limits.
+        inspection: the unit space with pins and limits.
         log: the log of the output folder.
         name: name of the unit space, for the verdicts.
         colour: whether red, green and blue are compared separately; else grey values.
@@ -39,16 +39,16 @@ class Judge:
 
     def __init__(
         self,
-        station: Station,
+        inspection: InspectionModel,
         log: VerdictLog,
         name: str,
         colour: bool = False,
         figures: bool = False,
         straightener: Straightener | None = None,
     ):
-        self.station, self.log, self.colour, self.figures = station, log, colour, figures
+        self.inspection, self.log, self.colour, self.figures = inspection, log, colour, figures
         self.straightener = straightener
-        self._model = {"name": name, "hash": station.hash(), **_features(station)}
+        self._model = {"name": name, "hash": inspection.hash(), **_features(inspection)}
 
     def write(self, path: Path, content: bytes, sha256: str, name: str) -> str:
         """Inspect one picture, and write its files and log line; returns the verdict as a line of text.
@@ -70,7 +70,7 @@ class Judge:
         shown = Image.fromarray(np.round(255 * image).astype(np.uint8))
         start = time.perf_counter()
         try:
-            finding = self.station.inspect(image)
+            finding = self.inspection.inspect(image)
         except ValueError as error:
             raise InputError(f"{path}: {error}") from None
         spent = time.perf_counter() - start
@@ -110,7 +110,7 @@ class Judge:
         )
 
     def _record(self, report: Path, envelope: Envelope, path: Path, **more: Any) -> None:
-        limit = self.station.limit.to_json()
+        limit = self.inspection.limit.to_json()
         _record(self.log, envelope, picture=path.name, report=report.name, limit=limit, **more)
 
 
@@ -118,23 +118,23 @@ class PartJudge:
     """Inspects parts shown by several views, and writes files and log lines as `Judge` does, one verdict per part.
 
     Args:
-        station: the unit spaces of the views, with pins and limits.
+        inspection: the unit spaces of the views, with pins and limits.
         log, name, colour, figures: as for `Judge`.
         straighteners: the `straightener` of each view; empty: pictures are compared as they are.
     """
 
     def __init__(
         self,
-        station: PartStation,
+        inspection: PartInspectionModel,
         log: VerdictLog,
         name: str,
         colour: bool = False,
         figures: bool = False,
         straighteners: Mapping[str, Straightener] | None = None,
     ):
-        self.station, self.log, self.colour, self.figures = station, log, colour, figures
+        self.inspection, self.log, self.colour, self.figures = inspection, log, colour, figures
         self.straighteners = straighteners or {}
-        self._model = {"name": name, "hash": station.hash(), **_features(next(iter(station.stations.values())))}
+        self._model = {"name": name, "hash": inspection.hash(), **_features(next(iter(inspection.by_view.values())))}
 
     def write(self, arrival: Arrival, name: str | None = None) -> tuple[str, list[str]]:
         """Inspect one part, and write its files and log line.
@@ -153,7 +153,7 @@ class PartJudge:
         part, files = Path(arrival.part).name, arrival.files
         by_view: dict[str, Finding | Unjudged] = {}
         sheets, maps, places, sha256, problems = {}, {}, dict[str, dict[str, Any]](), dict[str, str](), []
-        for view in self.station.stations:
+        for view in self.inspection.by_view:
             shown = None
             try:
                 by_view[view], shown, places[view] = self._found(view, arrival, sha256)
@@ -187,7 +187,7 @@ class PartJudge:
             model=self._model,
             judged=("appearance",),
         )
-        more = {"part": part, "report": report.name, "limit": self.station.limit.to_json(), **found.to_json()}
+        more = {"part": part, "report": report.name, "limit": self.inspection.limit.to_json(), **found.to_json()}
         _record(self.log, envelope, **more, seconds=round(spent, 4))
         return _line_of_part(part, found), problems
 
@@ -200,7 +200,7 @@ class PartJudge:
         envelope = Envelope(
             Verdict.INVALID, (reason,), file=str(path), sha256=sha256, model=self._model, judged=("appearance",)
         )
-        limit = self.station.limit.to_json()
+        limit = self.inspection.limit.to_json()
         _record(self.log, envelope, picture=path.name, report=report.name, limit=limit, score=None)
         return f"{Verdict.INVALID}  {path.name}  {reason}"
 
@@ -216,7 +216,7 @@ class PartJudge:
         image = as_values(picture, self.colour)
         shown = Image.fromarray(np.round(255 * image).astype(np.uint8))
         try:
-            return self.station.stations[view].inspect(image), shown, place
+            return self.inspection.by_view[view].inspect(image), shown, place
         except ValueError as error:
             raise InputError(f"{path}: {error}") from None
 
@@ -238,9 +238,9 @@ class PartJudge:
         return content
 
 
-def _features(station: Station) -> dict[str, str]:
+def _features(inspection: InspectionModel) -> dict[str, str]:
     """What a verdict's key `model` says of the features with which a unit space was made; empty without."""
-    used = station.model.features_used
+    used = inspection.model.features_used
     return {"features": used[0]["name"], "features_sha256": used[0]["sha256"]} if used else {}
 
 
@@ -291,11 +291,7 @@ def _line_of_part(part: str, found: PartFinding) -> str:
 
 
 def _bad_pins(finding: Finding) -> list[str]:
-    return [
-        f"{pin.address} ({pin.hint})"
-        for (pin, _), said in zip(finding.pins, finding.decisions, strict=True)
-        if said in ("NG", "UNSURE")
-    ]
+    return [f"{pin.measure.address} ({pin.measure.hint})" for pin in finding.pins if pin.is_named]
 
 
 def _other_reasons(reasons: Sequence[str]) -> list[str]:

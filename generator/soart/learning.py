@@ -21,8 +21,8 @@ from generator.soart.estimator import FEWEST, SoartC
 from generator.soart.feature_file import FeatureNetwork, read_feature_file
 from generator.soart.feature_stage import FeatureStage
 from generator.soart.golden import Golden, choose, choose_by_features, read_golden, warn_of_doubtful
-from generator.soart.inspection import STRAIGHTENED, Station, as_values, pins_in_unit_space, read_picture
-from generator.soart.part_station import PartStation
+from generator.soart.inspection import STRAIGHTENED, InspectionModel, as_values, pins_in_unit_space, read_picture
+from generator.soart.part_model import PartInspectionModel
 from generator.soart.pins import Pin
 from generator.soart.straighteners import check_agreement, straightener_of, straighteners_of
 from generator.verdict.gates import PictureGates
@@ -42,11 +42,11 @@ MOST_NAMED = 5
 MOST_LOST = 0.25
 
 
-def station_of(options: argparse.Namespace) -> tuple[Station, bool, Straightener | None]:
-    """Load the station, or make it from the OK pictures.
+def inspection_model_of(options: argparse.Namespace) -> tuple[InspectionModel, bool, Straightener | None]:
+    """Load the inspection model, or make it from the OK pictures.
 
     Returns:
-        The station, whether it compares colours, and what straightens its pictures.
+        The inspection model, whether it compares colours, and what straightens its pictures.
 
     Raises:
         InputError: the file, the pictures, the gauge or the boxes of pins cannot be used.
@@ -54,12 +54,12 @@ def station_of(options: argparse.Namespace) -> tuple[Station, bool, Straightener
     straightener, network = straightener_of(options), _network(options)
     if options.golden.is_file():
         try:
-            station = Station.load(options.golden)
-            FeatureStage.load(station.model, network)
+            inspection = InspectionModel.load(options.golden)
+            FeatureStage.load(inspection.model, network)
         except ValueError as error:
             raise _in(options.golden, error) from None
-        check_agreement(options.golden, station.model.notes, straightener)
-        return station, station.model.reference_.ndim == 3, straightener
+        check_agreement(options.golden, inspection.model.notes, straightener)
+        return inspection, inspection.model.reference_.ndim == 3, straightener
     paths = pictures_in(options.golden)
     if note := passed_over(options.golden, below=False):
         print(note)
@@ -67,14 +67,14 @@ def station_of(options: argparse.Namespace) -> tuple[Station, bool, Straightener
     golden = _chosen(options, model, {path.name: path for path in paths}, straightener, network)
     print(*golden.lines(), sep="\n", end="\n" if golden.lines() else "")
     positions = options.positions, options.positions_of, paths[0]
-    return _station(options, model, golden, positions, straightener), options.colour, straightener
+    return _inspection_model(options, model, golden, positions, straightener), options.colour, straightener
 
 
-def part_station_of(options: argparse.Namespace) -> tuple[PartStation, bool, dict[str, Straightener]]:
-    """Load the station for parts of several views, or make it from OK parts.
+def part_model_of(options: argparse.Namespace) -> tuple[PartInspectionModel, bool, dict[str, Straightener]]:
+    """Load the inspection model for parts of several views, or make it from OK parts.
 
     Returns:
-        The station, whether it compares colours, and what straightens the pictures of each view.
+        The inspection model, whether it compares colours, and what straightens the pictures of each view.
 
     Raises:
         InputError: the file, the pictures, their names, the gauge or the boxes of pins cannot be used.
@@ -82,15 +82,15 @@ def part_station_of(options: argparse.Namespace) -> tuple[PartStation, bool, dic
     network = _network(options)
     if options.golden.is_file():
         try:
-            station = PartStation.load(options.golden)
-            for one in station.stations.values():
+            inspection = PartInspectionModel.load(options.golden)
+            for one in inspection.by_view.values():
                 FeatureStage.load(one.model, network)
         except ValueError as error:
             raise _in(options.golden, error) from None
-        straighteners = straighteners_of(options, tuple(station.stations))
-        for view, one in station.stations.items():
+        straighteners = straighteners_of(options, tuple(inspection.by_view))
+        for view, one in inspection.by_view.items():
             check_agreement(options.golden, one.model.notes, straighteners.get(view), view)
-        return station, next(iter(station.stations.values())).model.reference_.ndim == 3, straighteners
+        return inspection, next(iter(inspection.by_view.values())).model.reference_.ndim == 3, straighteners
     straighteners = straighteners_of(options, options.views)
     parts = _golden_parts(options.golden, options.views)
     positions = _positions(options, parts)
@@ -103,11 +103,11 @@ def part_station_of(options: argparse.Namespace) -> tuple[PartStation, bool, dic
             print(f"view {view}: {line}")
     part_of = {of[view]: part for part, of in parts.items() for view in of}
     _keep_whole_parts(options.golden, models, chosen, part_of, network)
-    stations = {}
+    inspections = {}
     for view, model in models.items():
         model.notes["parts"] = [_name(options.golden, Path(part_of[one.path])) for one in chosen[view].kept]
-        stations[view] = _station(options, model, chosen[view], positions[view], straighteners.get(view))
-    return PartStation(stations), options.colour, straighteners
+        inspections[view] = _inspection_model(options, model, chosen[view], positions[view], straighteners.get(view))
+    return PartInspectionModel(inspections), options.colour, straighteners
 
 
 def _network(options: argparse.Namespace) -> FeatureNetwork | None:
@@ -161,28 +161,28 @@ def _chosen(
             choose_by_features(golden, model, options.keep_outliers, lambda: FeatureStage.fit(model, network))
         else:
             warn_of_doubtful(golden, model.scores_)
-        Station(model)  # refuses pictures that are equal
+        InspectionModel(model)  # refuses pictures that are equal
     except ValueError as error:
         raise InputError(f"{options.golden}: {error}") from None
     golden.set_aside |= lost | small
     return golden
 
 
-def _station(
+def _inspection_model(
     options: argparse.Namespace,
     model: SoartC,
     golden: Golden,
     positions: tuple[Path | None, Path | None, Path],
     straightener: Straightener | None,
-) -> Station:
-    """Make the station of a fitted model; `positions`: file of the pins' boxes, --positions-of, first OK picture."""
+) -> InspectionModel:
+    """Make the inspection model; `positions`: file of the pins' boxes, --positions-of, first OK picture."""
     model.notes["golden"] = golden.to_json()
     if straightener is not None:
-        return _straightened_station(options, model, golden, straightener)
+        return _straightened_model(options, model, golden, straightener)
     gates = PictureGates.of(open_picture(one.path, str(one.path)) for one in golden.kept)
     file, of, first = positions
     if not file:
-        return Station(model, (), gates)
+        return InspectionModel(model, (), gates)
     boxes, picture = read_pin_boxes(file)
     if not boxes:
         raise InputError(f"{file}: expected the box of at least one pin, got none")
@@ -194,20 +194,22 @@ def _station(
             f"{file}: expected --positions-of with the picture in which these boxes lie, got none; the "
             f"default, {picture.name}, is unlike the other OK pictures and was left out: if they lie in it, name it"
         )
-    pins = _placed_pins(Station(model, (), gates), boxes, picture, options)
+    pins = _placed_pins(InspectionModel(model, (), gates), boxes, picture, options)
     try:
-        return Station(model, pins, gates)
+        return InspectionModel(model, pins, gates)
     except ValueError as error:
         raise InputError(f"{file}: {error}") from None
 
 
-def _placed_pins(station: Station, boxes: Sequence[PinBox], picture: Path, options: argparse.Namespace) -> list[Pin]:
+def _placed_pins(
+    inspection: InspectionModel, boxes: Sequence[PinBox], picture: Path, options: argparse.Namespace
+) -> list[Pin]:
     """Convert pins' boxes to px of the mean picture, from px of a picture, which must show the part as OK ones do."""
     image = read_picture(picture, options.colour)
     try:
-        unlike = station.reasons_unlike(image)
+        unlike = inspection.reasons_unlike(image)
         if not unlike:
-            return pins_in_unit_space(station.model, boxes, image)
+            return pins_in_unit_space(inspection.model, boxes, image)
     except ValueError as error:
         raise InputError(f"{picture}: {error}") from None
     raise InputError(
@@ -216,16 +218,16 @@ def _placed_pins(station: Station, boxes: Sequence[PinBox], picture: Path, optio
     )
 
 
-def _straightened_station(
+def _straightened_model(
     options: argparse.Namespace, model: SoartC, golden: Golden, straightener: Straightener
-) -> Station:
-    """Make the station of a model that was fitted to straightened pictures; its pins are those of the drawing."""
+) -> InspectionModel:
+    """Make the inspection model for straightened pictures; its pins are those of the drawing."""
     model.notes[STRAIGHTENED] = straightener.key
     pictures = [straightener.read(one.path.read_bytes(), one.name) for one in golden.kept]
     straightener.forget()
     try:
         pins = pins_in_unit_space(model, straightener.boxes(), as_values(pictures[0], options.colour))
-        return Station(model, pins, PictureGates.of(pictures))
+        return InspectionModel(model, pins, PictureGates.of(pictures))
     except ValueError as error:
         raise InputError(f"--model {options.model}, --grid {model.settings['grid']}: {error}") from None
 

@@ -22,7 +22,7 @@ POOLED = 8
 
 
 @dataclass(frozen=True)
-class Threshold:
+class ScoreLimit:
     """A limit of a score, or several limits that are applied together, and the false alarm rate.
 
     Attributes:
@@ -65,12 +65,12 @@ class Threshold:
         return {**asdict(self), "interval": list(self.interval)}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Threshold:
+    def from_json(cls, data: dict[str, Any]) -> ScoreLimit:
         """Restore a limit from the values of `to_json`."""
         return cls(**{**data, "interval": tuple(data["interval"])})
 
 
-def threshold(scores: Sequence[float] | np.ndarray, above: int = 0) -> Threshold:
+def score_limit(scores: Sequence[float] | np.ndarray, above: int = 0) -> ScoreLimit:
     """Set the limit of a score so that `above` of the given scores lie above it, and estimate the false alarm rate.
 
     Args:
@@ -89,10 +89,10 @@ def threshold(scores: Sequence[float] | np.ndarray, above: int = 0) -> Threshold
     else:
         tail = (1.0 - CONFIDENCE) / 2.0
         interval = (beta_quantile(tail, above, count), beta_quantile(1.0 - tail, above, count))
-    return Threshold(value, (above + 1) / (count + 1), interval, count, above)
+    return ScoreLimit(value, (above + 1) / (count + 1), interval, count, above)
 
 
-def joint_threshold(scores: Sequence[Sequence[float] | np.ndarray], above: int = 0) -> tuple[list[float], Threshold]:
+def joint_limit(scores: Sequence[Sequence[float] | np.ndarray], above: int = 0) -> tuple[list[float], ScoreLimit]:
     """Set a limit for each of several kinds of score of the same OK parts, and estimate their joint false alarm rate.
 
     The joint false alarm rate is the share of new OK parts with a score above any of the limits. By Tukey's (1947)
@@ -103,14 +103,14 @@ def joint_threshold(scores: Sequence[Sequence[float] | np.ndarray], above: int =
         above: number of OK parts that score above the limit of each kind.
 
     Returns:
-        The limit of each kind, and a Threshold with the joint rate. With several kinds the Threshold's `value` is 1, as
+        The limit of each kind, and a ScoreLimit with the joint rate. With several kinds its `value` is 1, as
         scores are to be divided by their limits; with one kind it is the limit of this kind.
 
     Raises:
         ValueError: fewer than r OK parts.
     """
     if len(scores) == 1:
-        only = threshold(scores[0], above)
+        only = score_limit(scores[0], above)
         return [only.value], only
     count, blocks = len(scores[0]), len(scores) * (above + 1)
     if blocks > count:
@@ -118,10 +118,10 @@ def joint_threshold(scores: Sequence[Sequence[float] | np.ndarray], above: int =
             f"expected at least {blocks} OK parts to set {len(scores)} limits with above = {above} (the number of OK "
             f"parts above each limit), got {count}"
         )
-    limits = [threshold(one, above).value for one in scores]
+    limits = [score_limit(one, above).value for one in scores]
     over = np.max([np.asarray(one) > limit for one, limit in zip(scores, limits, strict=True)], axis=0)
     interval = (0.0, beta_quantile(CONFIDENCE, blocks - 1, count))
-    return limits, Threshold(1.0, blocks / (count + 1), interval, count, int(over.sum()), len(scores))
+    return limits, ScoreLimit(1.0, blocks / (count + 1), interval, count, int(over.sum()), len(scores))
 
 
 def part_scores(scores: Sequence[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from blender_scripts.contract.errors import shown
 from generator.soart.evidence import Evidence
-from generator.soart.limits import Threshold
+from generator.soart.limits import ScoreLimit
 
 ARRAYS = ("header", "reference", "mean", "precision", "scores", "members")
 EXPECTED = "a unit space (statistics of OK pictures) that `generator inspect --save` or SoartC.save wrote"
@@ -65,10 +65,10 @@ def _header_problems(header: Mapping[str, Any], settings: Mapping[str, Any]) -> 
     ]
     if not isinstance(limit, dict) or not isinstance(notes, dict):
         return [*found, f"a header with damaged threshold or notes: {shown(limit)}, {shown(notes)}"]
-    numbers = [limit.get(each.name, 1) for each in fields(Threshold) if each.name != "interval"]
+    numbers = [limit.get(each.name, 1) for each in fields(ScoreLimit) if each.name != "interval"]
     interval = limit.get("interval")
     numbers += interval if isinstance(interval, list) and len(interval) == 2 else [None]
-    is_known = set(limit) <= {each.name for each in fields(Threshold)}
+    is_known = set(limit) <= {each.name for each in fields(ScoreLimit)}
     if not is_known or {"value", "rate", "count", "above"} - set(limit) or not all(map(_is_number, numbers)):
         found.append(f"a header with a damaged threshold: {shown(limit)}")
     evidence = header.get("evidence", {})  # missing in files of older versions

@@ -68,43 +68,43 @@ def cells(grey: np.ndarray) -> np.ndarray:
 
 
 class References:
-    """The histograms of training pictures, with which those of another picture are compared.
+    """Maps of training pictures, with which that of another picture is compared: histograms, or a network's features.
 
     Args:
-        histograms: (N, BINS, rows, columns) the histograms of N training pictures, from `cells`.
+        maps: (N, C, rows, columns) of N training pictures: their histograms, from `cells` (C = BINS), or features.
         groups: (N,) for each picture, the number of the part that it shows, or of the original that it is a copy of;
             None: every picture has a group of its own.
     """
 
-    def __init__(self, histograms: np.ndarray, groups: np.ndarray | None = None) -> None:
-        self.histograms = histograms.astype(np.float16)
-        self._held = self.histograms.astype(np.float32)
+    def __init__(self, maps: np.ndarray, groups: np.ndarray | None = None) -> None:
+        self.maps = maps.astype(np.float16)
+        self._held = self.maps.astype(np.float32)
         self._flat = _unit(self._held)
-        self.groups = np.arange(len(histograms)) if groups is None else groups
+        self.groups = np.arange(len(maps)) if groups is None else groups
 
-    def nearest(self, histograms: np.ndarray, without: int | None = None) -> np.ndarray:
+    def nearest(self, picture_map: np.ndarray, without: int | None = None) -> np.ndarray:
         """Return the indices of the training pictures that are most similar to a picture, at most NEAREST of them.
 
         Args:
-            histograms: (BINS, rows, columns) the picture's histograms, from `cells`.
+            picture_map: (C, rows, columns) the picture's map, made as the training pictures' maps.
             without: group whose training pictures are left out; None: all are used.
         """
-        likeness = self._flat @ _unit(histograms[None])[0]
+        likeness = self._flat @ _unit(picture_map[None])[0]
         usable = np.arange(len(likeness)) if without is None else np.flatnonzero(self.groups != without)
         if len(usable) <= NEAREST:
             return usable
         return np.asarray(usable[np.argpartition(-likeness[usable], NEAREST)[:NEAREST]])
 
-    def differences(self, histograms: np.ndarray, nearest: np.ndarray) -> np.ndarray:
+    def differences(self, picture_map: np.ndarray, nearest: np.ndarray) -> np.ndarray:
         """Return (rows, columns): each cell's smallest squared difference from the same cell of the pictures `nearest`.
 
         Args:
-            histograms: (BINS, rows, columns) the picture's histograms, from `cells`.
+            picture_map: (C, rows, columns) the picture's map, made as the training pictures' maps.
             nearest: indices of training pictures, at least one.
         """
-        return np.asarray(((self._held[nearest] - histograms) ** 2).sum(1).min(0))
+        return np.asarray(((self._held[nearest] - picture_map) ** 2).sum(1).min(0))
 
 
-def _unit(histograms: np.ndarray) -> np.ndarray:
-    flat = histograms.reshape(len(histograms), -1)
+def _unit(maps: np.ndarray) -> np.ndarray:
+    flat = maps.reshape(len(maps), -1)
     return np.asarray(flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-9))

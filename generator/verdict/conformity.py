@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from generator.verdict.envelope import Verdict
+from generator.verdict.envelope import Verdict, overall
 
 # Largest probability of a wrong decision, one-sided: ISO 14253-1:2017, 5.3.
 RISK = 0.05
@@ -174,8 +174,7 @@ def part_verdict(
         for name, addresses in found.get(decision, {}).items()
     ]
     reasons += [f"not inspected: {name.replace('_', ' ')}" for name in not_inspected]
-    verdicts = {_VERDICTS[decision] for decision in found}
-    return next((one for one in Verdict if one in verdicts), Verdict.INVALID), reasons
+    return overall(_VERDICTS[decision] for decision in found), reasons
 
 
 def _normal(z: float) -> float:

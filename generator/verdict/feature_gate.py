@@ -36,7 +36,8 @@ class FeatureGate:
         centre: (C, rows, columns) mean over training pictures of the C features at each place of the feature map.
         matrix: (K, C), by which features minus `centre` are multiplied. Each of the K results has about the same
             variance over the training pictures.
-        references: (N, K, rows, columns) features of N training pictures after this multiplication.
+        references: N training pictures, whose `maps` (N, K, rows, columns) are their features after this
+            multiplication.
         limit: largest distance at which a picture can be judged.
     """
 
@@ -92,7 +93,7 @@ class FeatureGate:
         return {
             "centre": self.centre,
             "matrix": self.matrix,
-            "references": self.references.histograms,
+            "references": self.references.maps,
             "limit": np.array(self.limit),
         }
 

@@ -39,7 +39,7 @@ from generator.io import array_file
 from generator.io.output_file import write_whole
 from generator.verdict import colours
 from generator.verdict.appearance import BINS, CELL_PX, LONGER_PX, References, cells, grey_values
-from generator.verdict.measures import GATES, MEASURES, NAMES, flat, measures_of
+from generator.verdict.measures import MEASURE_GATES, MEASURE_NAMES, MEASURES, flat, measures_of
 from generator.verdict.orientation import Orientation
 from generator.verdict.tails import limits, moved, moved_pair, upper_limit
 
@@ -61,7 +61,7 @@ LEAST_TURN = math.log(2.0)
 
 
 @dataclass(frozen=True)
-class Limits:
+class GateLimits:
     """The limits of the gates, learned from training pictures.
 
     Attributes:
@@ -114,7 +114,7 @@ class PictureGates:
 
     Args:
         limits: limits of the gates.
-        references: histograms of the N training pictures.
+        references: the N training pictures, whose `maps` are the histograms of their cells.
         measures: (N, 8) measures of the training pictures, in the order of MEASURES.
         orientation: the regression that recognises pictures turned by 180°.
         tones: (N, 2, rows, columns) colours of the training pictures, from `colours.tones`; None: not known.
@@ -122,7 +122,7 @@ class PictureGates:
 
     def __init__(
         self,
-        limits: Limits,
+        limits: GateLimits,
         references: References,
         measures: np.ndarray,
         orientation: Orientation,
@@ -172,13 +172,13 @@ class PictureGates:
             for each in zip(histograms, greys, measured, toned, numbers, strict=True)
             if (made.references.groups != each[4]).any()
         ]
-        beyond = np.array([look.beyond for look in looks]).reshape(-1, len(NAMES))
-        made.limits = Limits(
+        beyond = np.array([look.beyond for look in looks]).reshape(-1, len(MEASURE_NAMES))
+        made.limits = GateLimits(
             pictures=len(sizes),
             grid=grid,
             diagonal_px=_range(np.hypot(width, height)),
             aspect=_range(width / height),
-            measures={name: limits(beyond[:, k], MEASURES[name].least) for k, name in enumerate(NAMES)},
+            measures={name: limits(beyond[:, k], MEASURES[name].least) for k, name in enumerate(MEASURE_NAMES)},
             appearance=math.exp(upper_limit(np.log([look.distance + SMALL for look in looks]))) - SMALL,
             colour=colours.limit([look.colour for look in looks]),
             turn=_turn_limit([max(look.turns.values()) for look in looks if look.turns]),
@@ -210,10 +210,10 @@ class PictureGates:
                 still refuse some of `pictures`.
         """
         looks = [self._look_at(picture, _grey_bytes(picture), measures_of(picture)) for picture in pictures]
-        beyond = np.array([look.beyond for look in looks]).reshape(-1, len(NAMES))
+        beyond = np.array([look.beyond for look in looks]).reshape(-1, len(MEASURE_NAMES))
         measured = {
             name: moved_pair((low, high), beyond[:, index], ((most - 1.0) * abs(low), (most - 1.0) * abs(high)))
-            for index, name in enumerate(NAMES)
+            for index, name in enumerate(MEASURE_NAMES)
             for low, high in [self.limits.measures[name]]
         }
         known = self.limits.appearance
@@ -260,8 +260,9 @@ class PictureGates:
 
     def _measures(self, beyond: np.ndarray) -> list[str]:
         said: dict[str, str] = {}  # by the gate's words: blur shows in fine and coarse structure, but is reported once
-        for gate in GATES:
-            value, limit = float(beyond[NAMES.index(gate.measure)]), self.limits.measures[gate.measure][int(gate.above)]
+        for gate in MEASURE_GATES:
+            value = float(beyond[MEASURE_NAMES.index(gate.measure)])
+            limit = self.limits.measures[gate.measure][int(gate.above)]
             if (value > limit) if gate.above else (value < limit):
                 said.setdefault(gate.words, gate.sentence(value, limit))
         return list(said.values())
@@ -316,7 +317,7 @@ class PictureGates:
     def to_bytes(self) -> bytes:
         """Return the contents of the file that `save` writes."""
         header = {"schema": SCHEMA, "made_by": "pinsight", "limits": asdict(self.limits)}
-        own = (self.references.histograms, self.references.groups, self.measures)
+        own = (self.references.maps, self.references.groups, self.measures)
         turns = (self.orientation.weights, np.array(self.orientation.limit))
         known = {} if self.tones is None else {TONES: self.tones}
         return array_file.pack(header, dict(zip(ARRAYS, (*own, *turns), strict=True)) | known)
@@ -343,7 +344,11 @@ class PictureGates:
             histograms, groups, measures, weights, turned = (arrays[name] for name in ARRAYS)
             learned = _limits_of(document["limits"])
             shape = (len(groups), BINS, learned.grid[1] // CELL_PX, learned.grid[0] // CELL_PX)
-            if histograms.shape != shape or measures.shape != (len(groups), len(NAMES)) or weights.shape != shape[1:]:
+            if (
+                histograms.shape != shape
+                or measures.shape != (len(groups), len(MEASURE_NAMES))
+                or weights.shape != shape[1:]
+            ):
                 raise ValueError(f"arrays of wrong shapes {histograms.shape}, {measures.shape}, {weights.shape}")
             toned = arrays.get(TONES)
             if toned is not None and toned.shape != (len(groups), 2, *shape[2:]):
@@ -357,18 +362,18 @@ class PictureGates:
             ) from None
 
 
-def _limits_of(held: Mapping[str, Any]) -> Limits:
+def _limits_of(held: Mapping[str, Any]) -> GateLimits:
     def pair(ends: Sequence[Any]) -> tuple[float, float]:
         low, high = ends
         return float(low), float(high)
 
     width, height = held["grid"]
-    return Limits(
+    return GateLimits(
         pictures=int(held["pictures"]),
         grid=(int(width), int(height)),
         diagonal_px=pair(held["diagonal_px"]),
         aspect=pair(held["aspect"]),
-        measures={name: pair(held["measures"][name]) for name in NAMES},
+        measures={name: pair(held["measures"][name]) for name in MEASURE_NAMES},
         appearance=float(held["appearance"]),
         turn=float(held["turn"]),
         colour=float(held.get("colour", math.inf)),
@@ -404,8 +409,8 @@ def _numbered(groups: Iterable[Hashable]) -> np.ndarray:
     return np.array([numbers.setdefault(group, len(numbers)) for group in groups])
 
 
-def _unlimited(grid: tuple[int, int]) -> Limits:
-    return Limits(0, grid, (0.0, math.inf), (0.0, math.inf), {}, math.inf, math.inf)
+def _unlimited(grid: tuple[int, int]) -> GateLimits:
+    return GateLimits(0, grid, (0.0, math.inf), (0.0, math.inf), {}, math.inf, math.inf)
 
 
 def _turn_limit(ratios: Sequence[float]) -> float:

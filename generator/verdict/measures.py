@@ -1,4 +1,6 @@
-"""Measures of a picture's exposure, contrast, sharpness and noise, which gates compare with similar training pictures.
+"""Measures of a picture's exposure, contrast, sharpness and noise, and the gates on them.
+
+The gates compare them with those of similar training pictures; the other gates are in `generator.verdict.gates`.
 
 Sharpness is the logarithm of a ratio of mean squares, so that it does not depend on the scene's contrast. It has four
 measures, horizontal ("across") and vertical ("down"), each in two ways:
@@ -29,7 +31,7 @@ TINY = 1e-9
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure of a picture's quality, with limits beyond which `GATES` refuse pictures.
+    """A measure of a picture's quality, with limits beyond which `MEASURE_GATES` refuse pictures.
 
     Attributes:
         unit: for messages, what is measured, with its range or unit, such as `mean grey value, 0 to 1`.
@@ -50,11 +52,11 @@ MEASURES = {
     "coarse_across": Measure("log of (mean squared horizontal pixel differences at half size / at quarter size)", 0.1),
     "coarse_down": Measure("log of (mean squared vertical pixel differences at half size / at quarter size)", 0.1),
 }
-NAMES = tuple(MEASURES)
+MEASURE_NAMES = tuple(MEASURES)
 
 
 @dataclass(frozen=True)
-class Gate:
+class MeasureGate:
     """A gate that refuses pictures above or below a limit of one measure.
 
     Attributes:
@@ -80,19 +82,19 @@ class Gate:
         return f"{self.keyword}: {self.words} ({unit}: {beyond:+.3f} from their median, limit {limit:+.3f})"
 
 
-GATES = (
-    Gate("exposure", "brightness", False, "darker than similar training pictures"),
-    Gate("exposure", "brightness", True, "brighter than similar training pictures"),
-    Gate("exposure", "highlights", False, "darker highlights than similar training pictures"),
-    Gate("exposure", "burnt", True, "more burnt-out pixels than similar training pictures"),
-    Gate("contrast", "contrast", False, "less contrast than similar training pictures"),
-    Gate("contrast", "contrast", True, "more contrast than similar training pictures"),
-    Gate("sharpness", "fine_across", False, "more blurred horizontally than similar training pictures"),
-    Gate("sharpness", "fine_down", False, "more blurred vertically than similar training pictures"),
-    Gate("sharpness", "coarse_across", False, "more blurred horizontally than similar training pictures"),
-    Gate("sharpness", "coarse_down", False, "more blurred vertically than similar training pictures"),
-    Gate("noise", "fine_across", True, "more fine horizontal structure than similar training pictures"),
-    Gate("noise", "fine_down", True, "more fine vertical structure than similar training pictures"),
+MEASURE_GATES = (
+    MeasureGate("exposure", "brightness", False, "darker than similar training pictures"),
+    MeasureGate("exposure", "brightness", True, "brighter than similar training pictures"),
+    MeasureGate("exposure", "highlights", False, "darker highlights than similar training pictures"),
+    MeasureGate("exposure", "burnt", True, "more burnt-out pixels than similar training pictures"),
+    MeasureGate("contrast", "contrast", False, "less contrast than similar training pictures"),
+    MeasureGate("contrast", "contrast", True, "more contrast than similar training pictures"),
+    MeasureGate("sharpness", "fine_across", False, "more blurred horizontally than similar training pictures"),
+    MeasureGate("sharpness", "fine_down", False, "more blurred vertically than similar training pictures"),
+    MeasureGate("sharpness", "coarse_across", False, "more blurred horizontally than similar training pictures"),
+    MeasureGate("sharpness", "coarse_down", False, "more blurred vertically than similar training pictures"),
+    MeasureGate("noise", "fine_across", True, "more fine horizontal structure than similar training pictures"),
+    MeasureGate("noise", "fine_down", True, "more fine vertical structure than similar training pictures"),
 )
 
 
@@ -121,7 +123,7 @@ def _log_ratio(one: np.ndarray, other: np.ndarray) -> float:
 
 def flat(found: np.ndarray) -> bool:
     """Return whether `found`, the measures (8,) of a picture, say that it has one grey value everywhere."""
-    return bool(found[NAMES.index("contrast")] < np.log(FLAT))
+    return bool(found[MEASURE_NAMES.index("contrast")] < np.log(FLAT))
 
 
 def _halved(grey: np.ndarray) -> np.ndarray:

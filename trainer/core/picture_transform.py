@@ -24,7 +24,7 @@ from PIL import Image
 
 from generator.io.srgb import coded, linear
 from generator.verdict.appearance import grey_values
-from generator.verdict.measures import BURNT, MEASURES, NAMES, measures_of
+from generator.verdict.measures import BURNT, MEASURE_NAMES, MEASURES, measures_of
 
 NONE, SMOOTH, GAIN, TONE, FDA = KINDS = ("none", "smooth", "gain", "tone", "fda")
 # Shares at which quantiles are compared.
@@ -36,7 +36,7 @@ _REACH = 3
 _STEEPEST, _FLATTEST, _FACTORS = 4.0, 0.25, (0.5, 2.0)
 # Standard deviations of the blur that are tried, px; less than the least noise that counts, in log of fine structure.
 _BLURS, _NOISY = np.arange(0.2, 1.01, 0.05), 0.1
-_FINE = [NAMES.index("fine_across"), NAMES.index("fine_down")]
+_FINE = [MEASURE_NAMES.index("fine_across"), MEASURE_NAMES.index("fine_down")]
 _VALUES = np.arange(256.0)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from generator.io.checksum import sha256_of
-from generator.verdict.measures import NAMES, measures_of
+from generator.verdict.measures import MEASURE_NAMES, measures_of
 from trainer.core.data import read_dataset
 from trainer.core.default_paths import dataset_facts
 from trainer.core.errors import InputError
@@ -92,7 +92,7 @@ def difference(photographs: Sequence[np.ndarray], renders: Sequence[np.ndarray])
         np.median([measures_of(Image.fromarray(each)) for each in pictures], axis=0)
         for pictures in (photographs, renders)
     )
-    return {name: round(float(each), 3) for name, each in zip(NAMES, ours - theirs, strict=True)}
+    return {name: round(float(each), 3) for name, each in zip(MEASURE_NAMES, ours - theirs, strict=True)}
 
 
 def view_facts(

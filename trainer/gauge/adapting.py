@@ -29,14 +29,14 @@ from trainer.core.run_folder import CONFIG, SUMMARY
 from trainer.core.training_looks import check_data, open_photographs, renders_by_light, view_facts
 from trainer.gauge import prediction, station_uncertainty
 from trainer.gauge.finish import DISPLACED
-from trainer.gauge.gates import FOLDER as GATES
+from trainer.gauge.gates import FOLDER as GATES_FOLDER
 from trainer.gauge.prediction import CONNECTORS, Bench
 from trainer.gauge.run import factors_of, load_config, load_run, save_uncertainty
 from trainer.gauge.station_parts import Candidate, Pictures, SeenPart, at_scale, candidates, changed, see, widened
 from trainer.gauge.station_uncertainty import Reference
 
 # Files of a run that an adapted one keeps as they are. The training's results stay behind: they do not hold for it.
-_KEPT = (CONFIG, CONNECTORS, factors.FILE, likeness.FILE, GATES)
+_KEPT = (CONFIG, CONNECTORS, factors.FILE, likeness.FILE, GATES_FOLDER)
 
 _SEVERAL = "several views"
 
@@ -103,7 +103,7 @@ def adapt(asked: Asked) -> dict[str, Any]:
     if bench.gauge.likeness is not None:
         bench.gauge.likeness.save(asked.out)
     for view, gates in bench.gauge.gates.items():
-        gates.save(asked.out / GATES / view)
+        gates.save(asked.out / GATES_FOLDER / view)
     _write_summary(asked)
     adaptation.seal(asked.run, asked.out, document)
     return document

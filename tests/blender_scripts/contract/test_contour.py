@@ -1,4 +1,4 @@
-"""Contours: distances against sampled points, stations and lengths."""
+"""Contours: distances against sampled points, the points round one, and lengths."""
 
 import math
 
@@ -37,7 +37,7 @@ def contours(draw: st.DrawFn) -> Contour:
 def dense(contour: Contour, count: int = 1000) -> np.ndarray:
     """Points of the contour, (N, 2), once round."""
     alongs = np.linspace(0.0, contour.length_mm, count, endpoint=False)
-    return np.array([contour.station(along).at(contour.radius_mm) for along in alongs])
+    return np.array([contour.point_at(along).at(contour.radius_mm) for along in alongs])
 
 
 def inside(polygon: np.ndarray, point: np.ndarray) -> bool:
@@ -66,15 +66,15 @@ def test_the_distance_is_that_to_the_nearest_point(contour: Contour, right: floa
 @given(contours())
 def test_stations_lie_on_the_contour_once_round(contour: Contour) -> None:
     radius = contour.radius_mm
-    ring = np.array([station.at(radius) for station in contour.stations])
-    alongs = [station.along_mm for station in contour.stations]
+    ring = np.array([point.at(radius) for point in contour.points])
+    alongs = [point.along_mm for point in contour.points]
     assert alongs == sorted(alongs) and alongs[0] == 0.0 and alongs[-1] < contour.length_mm
-    for station, (x, y) in zip(contour.stations, ring, strict=True):
-        assert math.hypot(*station.outward) == pytest.approx(1.0)
+    for point, (x, y) in zip(contour.points, ring, strict=True):
+        assert math.hypot(*point.outward) == pytest.approx(1.0)
         assert contour.distance(x, y) == pytest.approx(0.0, abs=1e-9)
         # Along the outward vector the distance grows by the step.
-        assert contour.distance(*station.at(radius + 0.3)) == pytest.approx(0.3, abs=1e-9)
-        assert contour.station(station.along_mm).at(radius) == pytest.approx((x, y), abs=1e-9)
+        assert contour.distance(*point.at(radius + 0.3)) == pytest.approx(0.3, abs=1e-9)
+        assert contour.point_at(point.along_mm).at(radius) == pytest.approx((x, y), abs=1e-9)
     x, y = ring.T
     assert float(x @ np.roll(y, -1) - y @ np.roll(x, -1)) > 0.0
     # Lengths are measured along the curve.
@@ -89,7 +89,7 @@ def test_stations_lie_on_the_contour_once_round(contour: Contour) -> None:
 def test_towards_is_seen_from_the_middle(contour: Contour, azimuth: float) -> None:
     along = contour.towards(azimuth)
     assert 0.0 <= along < contour.length_mm
-    x, y = contour.station(along).at(contour.radius_mm)
+    x, y = contour.point_at(along).at(contour.radius_mm)
     middle = contour.middle
     off = math.degrees(math.atan2(y - middle[1], x - middle[0])) - azimuth
     assert (off + 180.0) % 360.0 - 180.0 == pytest.approx(0.0, abs=1e-3)

@@ -9,7 +9,7 @@ import pytest
 from blender_scripts.contract.connector import Connector, read_connector
 from blender_scripts.contract.datum import Datum
 from blender_scripts.geometry.optics import Camera, set_up_station
-from blender_scripts.geometry.outlines import project_pins
+from blender_scripts.geometry.whole_boxes import pin_boxes_of
 from blender_scripts.manifest.placement import PartScatter, place_pins
 from tests.conftest import SCENES, faults_of
 
@@ -73,13 +73,13 @@ def test_nominal_places_and_measures_project_to_the_tips_in_the_frame_of_the_dat
     in_datum = np.array(view.matrix_world)
     in_datum[:2, 3] -= pins[0].datum_shift_mm
     moved = Camera(view.name, in_datum, view.lens)
-    for pin, outline in zip(pins, project_pins(pins, view), strict=True):
+    for pin, whole in zip(pins, pin_boxes_of(pins, view), strict=True):
         drawn = np.array([pin.position.x_mm, pin.position.y_mm, pin.nominal_tip_mm[2]])
         x, y, up = (pin.measures()[name] or 0.0 for name in ("dx_mm", "dy_mm", "retraction_mm"))
         assert moved.project(drawn + np.array([x, y, -up])) == pytest.approx(view.project(np.array(pin.tip_mm)))
         # The box of the intact pin at true position holds the tip that its drawing and the datum give.
-        x1, y1, x2, y2 = outline.expected
+        x1, y1, x2, y2 = whole.expected
         tip = moved.project(drawn)
         assert x1 <= tip[0] <= x2 and y1 <= tip[1] <= y2
-    aside = project_pins(tuple(replace(pin, datum_shift_mm=(0.0, 0.0)) for pin in pins), view)
-    assert aside[0].expected != project_pins(pins, view)[0].expected
+    aside = pin_boxes_of(tuple(replace(pin, datum_shift_mm=(0.0, 0.0)) for pin in pins), view)
+    assert aside[0].expected != pin_boxes_of(pins, view)[0].expected

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_scripts.contract.tolerance import Limits, Tolerance, read_tolerance
+from blender_scripts.contract.tolerance import Limits, Tolerance, parse_tolerance, read_tolerance
 from blender_scripts.contract.toml_section import TomlSection
 from tests.conftest import faults_of
 
@@ -73,3 +73,31 @@ def test_a_limit_must_be_a_length() -> None:
         Tolerance(0.5, 0.0)
     with pytest.raises(ValueError, match="tilt_deg must be"):
         Tolerance(0.5, 0.4, None, {"r1c1": {"tilt_deg": 1.0}})
+
+
+def test_tolerances_as_text() -> None:
+    assert parse_tolerance("true_position_mm=0.6,retraction_mm=0.5") == {"true_position_mm": 0.6, "retraction_mm": 0.5}
+    assert parse_tolerance(" retraction_mm = 1e-1 ") == {"retraction_mm": 0.1}
+    assert parse_tolerance("r2c5.protrusion_mm=0.3") == {"r2c5.protrusion_mm": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "expected true_position_mm=NUMBER"),
+        ("tilt_deg=3", "got 'tilt_deg=3'"),
+        ("c2.retraction_mm=3", "for a single pin, r1c2.true_position_mm=NUMBER, got 'c2.retraction_mm=3'"),
+        ("true_position_mm", "got 'true_position_mm'"),
+        ("true_position_mm=0.6;retraction_mm=0.5", "expected a limit in mm, such as"),
+        ("true_position_mm=0,6,retraction_mm=0,5", "^expected numbers with a decimal point, such as 0.6, got '0,6'$"),
+        ("x=0,5", "^expected numbers with a decimal point, such as 0.6, got '0,5'$"),
+        ("retraction_mm=0.5,retraction_mm=0.6", "twice"),
+        ("retraction_mm=0", "above 0"),
+        ("retraction_mm=-1", "above 0"),
+        ("retraction_mm=nan", "above 0"),
+        ("retraction_mm=inf", "above 0"),
+    ],
+)
+def test_tolerances_that_are_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_tolerance(text)

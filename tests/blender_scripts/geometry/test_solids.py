@@ -165,7 +165,7 @@ def area_of(contour: Contour) -> float:
 @pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
 def test_the_shell(shell: Shell, lead_in: float) -> None:
     mesh = solids.shell_mesh(shell, replace(PLAIN, fillet_mm=shell.fillet_mm, lead_in_mm=lead_in))
-    count = len(shell.opening.stations)
+    count = len(shell.opening.points)
     assert_sound(mesh, borders=2 * count)
     low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
     (left, lower), (right, upper) = shell.outside.bounds
@@ -197,8 +197,8 @@ def test_the_shell(shell: Shell, lead_in: float) -> None:
 
 def rim(shell: Shell, mesh: Mesh, azimuth: float) -> float:
     """Height of the wall's top over the middle of the wall in a direction."""
-    station = shell.opening.station(shell.opening.towards(azimuth))
-    return height_at(mesh, *station.at(shell.opening.radius_mm + 0.5 * shell.wall_mm))
+    point = shell.opening.point_at(shell.opening.towards(azimuth))
+    return height_at(mesh, *point.at(shell.opening.radius_mm + 0.5 * shell.wall_mm))
 
 
 @pytest.mark.parametrize("shell", SHELLS.values(), ids=SHELLS)
@@ -213,13 +213,13 @@ def test_notches_lower_the_rim_by_their_depth(shell: Shell) -> None:
     # As wide as it should be: half of it is free on both sides of its middle.
     middle = shell.opening.towards(270.0)
     for aside, height in ((0.98, -2.4), (-0.98, -2.4), (1.02, 0.0), (-1.02, 0.0)):
-        x, y = shell.opening.station(middle + aside).at(shell.opening.radius_mm)
+        x, y = shell.opening.point_at(middle + aside).at(shell.opening.radius_mm)
         azimuth = math.degrees(math.atan2(y - shell.opening.middle[1], x - shell.opening.middle[0]))
         assert rim(shell, mesh, azimuth) == pytest.approx(height, abs=1e-5)
 
 
 def rings_of(shell: Shell) -> int:
-    return len(solids.shell_mesh(shell, PLAIN).vertices) // len(shell.opening.stations)
+    return len(solids.shell_mesh(shell, PLAIN).vertices) // len(shell.opening.points)
 
 
 BLOCKS = {
@@ -234,7 +234,7 @@ BLOCKS = {
 @pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
 def test_a_block(block: Block) -> None:
     mesh = solids.block_mesh(block)
-    count = len(block.contour.stations)
+    count = len(block.contour.points)
     assert_sound(mesh, borders=count)
     (left, lower), (right, upper) = block.contour.bounds
     assert mesh.vertices.max(axis=0) == pytest.approx([right, upper, block.top_mm], abs=0.02)
@@ -334,7 +334,7 @@ def test_the_floor_reaches_into_the_walls_and_no_further() -> None:
 @pytest.mark.parametrize("shell", [SHELLS["thick_right"], SHELLS["thick_d"]], ids=["rectangle", "d"])
 def test_each_side_of_the_shell_has_its_own_thickness(shell: Shell) -> None:
     for azimuth, extra in zip((180.0, 0.0, 270.0, 90.0), shell.thicker_mm, strict=True):
-        inside = shell.opening.station(shell.opening.towards(azimuth)).at(shell.opening.radius_mm)
+        inside = shell.opening.point_at(shell.opening.towards(azimuth)).at(shell.opening.radius_mm)
         assert -shell.outside.distance(*inside) == pytest.approx(shell.wall_mm + extra, abs=1e-6)
 
 

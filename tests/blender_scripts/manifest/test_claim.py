@@ -29,7 +29,7 @@ def write(path: Path, rows: dict[str, int]) -> Manifest:
 def take(manifest: Manifest, out: Path | None, *, force: bool = False) -> Claim:
     """Claim a folder and keep the manifest in it."""
     claimed = claim(manifest, SCENES, out, force)
-    claimed.keep()
+    claimed.save_inputs()
     return claimed
 
 
@@ -46,7 +46,7 @@ def take_scene(out: Path, name: str, run: str, scene: str, samples: str = "") ->
     row = (run, "train", 1, 2, scene, "plain", "round", "", "center", "ring", "none", samples)
     path = folder / f"{name}.csv"
     path.write_text(f"{','.join(COLUMNS)},samples\n{','.join(map(str, row))}\n", "utf-8")
-    claim(read_manifest(path, folder), folder, out, False).keep()
+    claim(read_manifest(path, folder), folder, out, False).save_inputs()
 
 
 def test_manifests_of_other_scenes_share_a_folder(tmp_path: Path) -> None:
@@ -284,5 +284,5 @@ def test_a_path_is_kept_before_its_copy(tmp_path: Path) -> None:
     claimed = claim(write(tmp_path / "m.csv", FIRST), SCENES, out, False)
     (out / "manifests" / "m.csv").mkdir(parents=True)  # no copy can be written
     with pytest.raises(InputError, match="expected a file that can be written"):
-        claimed.keep()
+        claimed.save_inputs()
     assert json.loads((out / PATHS).read_bytes()) == {"m.csv": "../m.csv"}

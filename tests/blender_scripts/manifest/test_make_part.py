@@ -145,8 +145,8 @@ def test_mirrored_print_is_the_mirror_image_and_faces_the_viewer() -> None:
 def wall(text: str, azimuth: float) -> tuple[Mesh, float]:
     """The walls with a cut, and the height of their top over the middle of the wall in a direction."""
     mesh = solids.shell_mesh(SHELL, PLAIN, part(text).cuts)
-    station = SHELL.opening.station(SHELL.opening.towards(azimuth))
-    return mesh, height_at(mesh, *station.at(SHELL.opening.radius_mm + 0.5 * SHELL.wall_mm))
+    point = SHELL.opening.point_at(SHELL.opening.towards(azimuth))
+    return mesh, height_at(mesh, *point.at(SHELL.opening.radius_mm + 0.5 * SHELL.wall_mm))
 
 
 CHIPS = ["", ":size_mm=0.3,depth_mm=0.1", ":size_mm=31,depth_mm=7.5", ":azimuth_deg=0,depth_mm=5", ":azimuth_deg=22"]
@@ -162,7 +162,7 @@ def test_a_cut_is_as_deep_as_asked_and_leaves_no_hole(kind: str, values: str) ->
     (defect,) = (flaw.defect for flaw in made.flaws)
     depth = defect["depth_mm" if kind == "chipped" else "length_mm"]
     mesh = solids.shell_mesh(SHELL, PLAIN, made.cuts)
-    rings = len(solids.shell_mesh(SHELL, PLAIN).vertices) // len(SHELL.opening.stations)
+    rings = len(solids.shell_mesh(SHELL, PLAIN).vertices) // len(SHELL.opening.points)
     count = len(mesh.vertices) // rings
     assert_sound_but_slivers(mesh, borders=2 * count)
     # Deepest at the wall's outside, where the profile's second ring stood a fillet below the mating face.
@@ -175,7 +175,7 @@ def test_a_cut_is_as_deep_as_asked_and_leaves_no_hole(kind: str, values: str) ->
     assert np.all(lowered >= points.min(axis=0) - 1e-6) and np.all(lowered <= points.max(axis=0) + 1e-6)
     assert points[:, 2].min() == pytest.approx(-depth, abs=1e-6 + SHELL.fillet_mm * (depth < 0.4))
     assert points[:, 2].max() == pytest.approx(0.0)
-    # No ring runs back on itself: stations keep their order however the cut shifts.
+    # No ring runs back on itself: points keep their order however the cut shifts.
     for ring in mesh.vertices.reshape(rings, count, 3):
         middle = np.array(SHELL.opening.middle)
         x, y = (ring[:, :2] - middle).T

@@ -454,7 +454,7 @@ def test_defects_are_spelled_out_in_the_row(tmp_path: Path) -> None:
     assert run.row()["defects"] == (
         "bent@r2c5:tilt_deg=12,azimuth_deg=90,start_mm=0.3,curve_mm=1.8,shape=arc;retracted@r1c3:depth_mm=1.5;missing@r3c7"
     )
-    assert list(run.row())[:2] == ["run", "split"] and "run" not in run.picture()
+    assert list(run.row())[:2] == ["run", "split"] and "run" not in run.picture_columns()
 
 
 def test_the_projects_own_manifests_are_good() -> None:

@@ -194,7 +194,7 @@ def test_the_hash_changes_with_scene_blender_and_settings(connector: Connector, 
 
 
 def test_every_column_of_the_contract_is_in_the_row_or_the_picture() -> None:
-    assert set(RUN.picture()) == set(CHANGES)
+    assert set(RUN.picture_columns()) == set(CHANGES)
     assert set(RUN.row()) == {*CHANGES, "run", "split", "note"}
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from blender_scripts.contract.tolerance import Tolerance
 from blender_scripts.geometry.optics import Camera
-from generator.dataset.labels import CLASSES, parse_tolerance
+from generator.dataset.labels import CLASSES
 from generator.dataset.record_rows import label_picture, moved_px
 from generator.dataset.rows import answer
 
@@ -248,12 +248,6 @@ def test_grey_zone(position: dict[str, Any], grey: float, flagged: bool) -> None
     assert label_picture(record(pin(9), position), TOLERANCE, grey).grey is flagged
 
 
-def test_tolerances_as_text() -> None:
-    assert parse_tolerance("true_position_mm=0.6,retraction_mm=0.5") == {"true_position_mm": 0.6, "retraction_mm": 0.5}
-    assert parse_tolerance(" retraction_mm = 1e-1 ") == {"retraction_mm": 0.1}
-    assert parse_tolerance("r2c5.protrusion_mm=0.3") == {"r2c5.protrusion_mm": 0.3}
-
-
 def test_positions_have_limits_of_their_own() -> None:
     strict = Tolerance(0.8, 0.6, 0.6, {"r1c2": {"true_position_mm": 0.3, "protrusion_mm": 0.1}})
     one, two = (pin(number, true_position=0.5, retraction=-0.2) for number in (1, 2))
@@ -261,28 +255,6 @@ def test_positions_have_limits_of_their_own() -> None:
     assert [each.kinds for each in truth.objects] == [(), ("bent", "protruding")]
     assert label_picture(record(one | {"address": "r1c2", "true_position_mm": 0.29}), strict, grey=0.1).grey
     assert not label_picture(record(one | {"address": "r1c1", "true_position_mm": 0.29}), strict, grey=0.1).grey
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "expected true_position_mm=NUMBER"),
-        ("tilt_deg=3", "got 'tilt_deg=3'"),
-        ("c2.retraction_mm=3", "for a single pin, r1c2.true_position_mm=NUMBER, got 'c2.retraction_mm=3'"),
-        ("true_position_mm", "got 'true_position_mm'"),
-        ("true_position_mm=0.6;retraction_mm=0.5", "expected a limit in mm, such as"),
-        ("true_position_mm=0,6,retraction_mm=0,5", "^expected numbers with a decimal point, such as 0.6, got '0,6'$"),
-        ("x=0,5", "^expected numbers with a decimal point, such as 0.6, got '0,5'$"),
-        ("retraction_mm=0.5,retraction_mm=0.6", "twice"),
-        ("retraction_mm=0", "above 0"),
-        ("retraction_mm=-1", "above 0"),
-        ("retraction_mm=nan", "above 0"),
-        ("retraction_mm=inf", "above 0"),
-    ],
-)
-def test_tolerances_that_are_refused(text: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        parse_tolerance(text)
 
 
 measures = st.floats(0.0, 3.0)

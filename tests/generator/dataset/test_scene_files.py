@@ -29,7 +29,7 @@ def renders(tmp_path: Path) -> Path:
     scenes.mkdir()
     shutil.copy(SCENES / "connector_3x9.toml", scenes)
     out = write_renders(tmp_path / "out", ROWS)
-    claim(read_manifest(out / "manifests" / "design.csv", scenes), scenes, out, True).keep()
+    claim(read_manifest(out / "manifests" / "design.csv", scenes), scenes, out, True).save_inputs()
     return out
 
 
@@ -60,11 +60,11 @@ def test_a_mesh_is_copied_with_its_scene(tmp_path: Path) -> None:
     text = (SCENES / "connector_3x9.toml").read_text() + '\n[housings.plain.mesh]\nfile = "meshes/body.stl"\n'
     (scenes / "connector_3x9.toml").write_text(text)
     manifest = write_renders(tmp_path / "made", ROWS) / "manifests" / "design.csv"
-    claim(read_manifest(manifest, scenes), scenes, out, False).keep()
+    claim(read_manifest(manifest, scenes), scenes, out, False).save_inputs()
     shutil.rmtree(scenes)
     assert find_scenes(out, ["connector_3x9"], None).connectors["connector_3x9"][0].housings["plain"].cad
     # Whoever renders the copies keeps the path of the original.
-    claim(read_manifest(manifest, out / "scenes"), out / "scenes", out, False).keep()
+    claim(read_manifest(manifest, out / "scenes"), out / "scenes", out, False).save_inputs()
     assert json.loads((out / SCENE_PATHS).read_text()) == {"connector_3x9.toml": "../scenes/connector_3x9.toml"}
 
 

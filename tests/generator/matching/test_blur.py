@@ -81,9 +81,9 @@ def sharp():
 def as_drawn(blur):
     """Renders with a blur."""
     if blur.kind == "motion":
-        seen = moved((blur.first * np.cos(blur.second), -blur.first * np.sin(blur.second)))
+        seen = moved((blur.size * np.cos(blur.focus_or_azimuth), -blur.size * np.sin(blur.focus_or_azimuth)))
     else:
-        seen = same if blur.kind == "none" else by_lens(blur.first, blur.second)
+        seen = same if blur.kind == "none" else by_lens(blur.size, blur.focus_or_azimuth)
     return [rendered(turn, seen) for turn in TURNS]
 
 
@@ -109,16 +109,16 @@ def test_variances_are_found_as_they_are(variance, sharp):
 
 def test_length_and_direction_of_a_motion(sharp):
     found = fit_motion(widening(compared(taken(moved((1.73, -1.0)), 0))[0], sharp, CAMERA))
-    assert found is not None and found.first == pytest.approx(2.0, rel=0.3)  # before renders with it correct its size
-    assert np.degrees(found.second) % 180.0 == pytest.approx(30.0, abs=15.0)  # as is its direction
+    assert found is not None and found.size == pytest.approx(2.0, rel=0.3)  # before renders with it correct its size
+    assert np.degrees(found.focus_or_azimuth) % 180.0 == pytest.approx(30.0, abs=15.0)  # as is its direction
     assert found.u[0] < 0.6
 
 
 def test_kinds_are_told_apart(sharp):
     assert chosen(same, sharp).kind == "none"
     motion = chosen(moved((1.73, -1.0)), sharp)
-    assert motion.kind == "motion" and motion.first == pytest.approx(2.0, rel=0.08)
-    assert np.degrees(motion.second) % 180.0 == pytest.approx(30.0, abs=8.0)
+    assert motion.kind == "motion" and motion.size == pytest.approx(2.0, rel=0.08)
+    assert np.degrees(motion.focus_or_azimuth) % 180.0 == pytest.approx(30.0, abs=8.0)
     assert chosen(by_lens(1.0, 180.0), sharp).kind == "even"
 
 
@@ -126,8 +126,8 @@ def test_kinds_are_told_apart(sharp):
 def test_the_distance_of_a_focus_is_found(focus, sharp):
     found = chosen(by_lens(12.0, focus), sharp)
     assert found.kind == "defocus"
-    assert abs(found.second - focus) < found.u[1] < 5.0
-    assert abs(found.first - 12.0) < found.u[0] < 8.0
+    assert abs(found.focus_or_azimuth - focus) < found.u[1] < 5.0
+    assert abs(found.size - 12.0) < found.u[0] < 8.0
 
 
 def test_photographs_without_contrast_tell_no_blur(sharp):
@@ -142,8 +142,8 @@ def test_photographs_without_contrast_tell_no_blur(sharp):
 
 def test_a_blur_is_scaled_by_its_variance_but_not_at_once():
     blur = Blur("even", 2.0, 120.0, (0.2, 0.0))
-    assert blur.scaled(2.25).first == pytest.approx(3.0) and blur.scaled(2.25).u[0] == pytest.approx(0.3)
-    assert blur.scaled(100.0).first == 4.0 and blur.scaled(0.0).first == 1.0
+    assert blur.scaled(2.25).size == pytest.approx(3.0) and blur.scaled(2.25).u[0] == pytest.approx(0.3)
+    assert blur.scaled(100.0).size == 4.0 and blur.scaled(0.0).size == 1.0
     assert blur.scaled(2.25).doubted(blur).u == pytest.approx((np.hypot(0.3, 1.0), 0.0))
 
 
@@ -171,7 +171,7 @@ def test_edges_on_the_table_do_not_count_in_the_share():
 
 def test_folds_have_edges_of_all_strengths(sharp):
     found, _ = compared(taken(same, 0)[:1])
-    strengths = [found.of(found.folds == fold).strengths.mean() for fold in range(FOLDS)]
+    strengths = [found.only(found.folds == fold).strengths.mean() for fold in range(FOLDS)]
     assert max(strengths) < 1.25 * min(strengths)
 
 

@@ -36,7 +36,7 @@ def test_a_motion_of_the_scene_is_found_again_from_its_pixels(view, azimuth, tmp
     found = said(blur, tmp_path, view)
     assert found["motion_mm"][0] == pytest.approx(0.4, rel=1e-4)
     assert abs((found["motion_azimuth_deg"][0] - azimuth + 90.0) % 180.0 - 90.0) < 0.01
-    assert found["motion_mm"][1] == pytest.approx(0.4 * 0.1 / blur.first, rel=1e-4)
+    assert found["motion_mm"][1] == pytest.approx(0.4 * 0.1 / blur.size, rel=1e-4)
     assert found["f_number"][0] == 0.0 and found["focus_z_mm"][0] is None
 
 

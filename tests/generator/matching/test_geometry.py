@@ -6,10 +6,10 @@ import pytest
 from blender_scripts.geometry.lens import NO_DISTORTION, Lens
 from blender_scripts.geometry.optics import Camera, look_at
 from generator.locating.pose import motion
+from generator.matching.fitted_camera import _angle
 from generator.matching.geometry import Fitted, fit
 from generator.matching.renders import in_station
 from generator.matching.shifts import Edges
-from generator.matching.station import _angle
 
 LENS = Lens(512, 256, 1200.0, NO_DISTORTION)
 

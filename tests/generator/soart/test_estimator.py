@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.soart.estimator import SoartC
-from generator.soart.inspection import Station
-from generator.soart.limits import beta_quantile, joint_threshold, threshold
+from generator.soart.inspection import InspectionModel
+from generator.soart.limits import beta_quantile, joint_limit, score_limit
 from generator.soart.pins import Pin, PinTable
 from generator.soart.registration import Pose, register, warp
 from tests.soak import times
@@ -139,10 +139,10 @@ def test_pictures_that_are_refused(model: SoartC) -> None:
 
 
 def test_none_above_in_299_shows_one_per_cent() -> None:
-    assert threshold(np.arange(299.0)).interval == pytest.approx((0, 0.01), abs=5e-5)
-    assert threshold(np.arange(298.0)).interval[1] > 0.01
-    assert threshold(np.arange(100.0)).interval[1] <= 0.05
-    assert "299" in threshold(np.arange(5.0)).promise
+    assert score_limit(np.arange(299.0)).interval == pytest.approx((0, 0.01), abs=5e-5)
+    assert score_limit(np.arange(298.0)).interval[1] > 0.01
+    assert score_limit(np.arange(100.0)).interval[1] <= 0.05
+    assert "299" in score_limit(np.arange(5.0)).promise
 
 
 @given(st.integers(1, 200), st.data())
@@ -160,7 +160,7 @@ def test_the_interval_holds_over_many_draws() -> None:
     for count, above in ((5, 0), (20, 0), (100, 2)):
         held = 0
         for _ in range(400):
-            limit = threshold(draws.random(count), above)
+            limit = score_limit(draws.random(count), above)
             held += limit.interval[0] <= 1 - limit.value <= limit.interval[1]
         assert held >= 0.92 * 400
 
@@ -172,16 +172,16 @@ def test_the_promise_of_two_limits_holds_over_many_draws() -> None:
         for _ in range(400):
             common = draws.normal(size=count + 2000)
             scores = alike * common + (1 - alike) * draws.normal(size=(2, count + 2000))
-            limits, promise = joint_threshold(scores[:, :count])
+            limits, promise = joint_limit(scores[:, :count])
             rate = (scores[:, count:] > np.array(limits)[:, None]).any(axis=0).mean()
             held += promise.interval[0] <= rate <= promise.interval[1]
         assert held >= 0.92 * 400
-    assert joint_threshold(draws.random((2, 100)))[1].interval[1] <= 0.05
+    assert joint_limit(draws.random((2, 100)))[1].interval[1] <= 0.05
     assert "false alarms (without those of pins that are not visible): " in promise.promise
-    ends = [joint_threshold(draws.random((2, count)))[1].interval[1] for count in (472, 473)]
+    ends = [joint_limit(draws.random((2, count)))[1].interval[1] for count in (472, 473)]
     assert ends[0] > 0.01 and ends[1] == pytest.approx(0.01, abs=5e-5)
     with pytest.raises(ValueError, match=r"expected at least 4 OK parts to set 2 limits with above = 1 \(.*\), got 3"):
-        joint_threshold(draws.random((2, 3)), above=1)
+        joint_limit(draws.random((2, 3)), above=1)
 
 
 def pin_boxes() -> list[Pin]:
@@ -206,15 +206,14 @@ def test_y1_y2_and_d_are_those_of_the_rt_method() -> None:
 
 
 def test_the_pin_that_differs_is_named(model: SoartC) -> None:
-    station = Station(model, pin_boxes())
-    good = station.inspect(board(60))
+    inspection = InspectionModel(model, pin_boxes())
+    good = inspection.inspect(board(60))
     assert good.score < 1.6
     image = board(61)
     image[18:31, 44:57] = 0.4  # the pin r1c3 is gone
-    found = station.inspect(image)
+    found = inspection.inspect(image)
     assert found.verdict == "NG"
-    bad = [pin for pin, is_bad in found.pins if is_bad]
-    assert [pin.address for pin in bad] == ["r1c3"]
+    assert [pin.measure.address for pin in found.pins if pin.is_bad] == ["r1c3"]
     assert found.boxes and found.boxes[0][0] < 57 and found.boxes[0][2] > 44
 
 

@@ -8,7 +8,7 @@ from PIL import Image, ImageFilter
 
 from generator.soart.estimator import SoartC
 from generator.soart.evidence import limits_of, residual, seen_share
-from generator.soart.inspection import UNSUITABLE, Station
+from generator.soart.inspection import UNSUITABLE, InspectionModel
 from generator.soart.pins import Pin, PinTable
 from generator.verdict.envelope import Verdict
 from generator.verdict.gates import PictureGates
@@ -41,10 +41,10 @@ def as_picture(values: np.ndarray) -> Image.Image:
 
 
 @pytest.fixture(scope="module")
-def station() -> Station:
+def inspection() -> InspectionModel:
     images = [keyed(n) for n in range(24)]
     model = SoartC(window=8).fit(images)
-    return Station(model, [Pin("r1c3", (47, 21, 57, 31))], PictureGates.of(as_picture(one) for one in images))
+    return InspectionModel(model, [Pin("r1c3", (47, 21, 57, 31))], PictureGates.of(as_picture(one) for one in images))
 
 
 def unfit(name: str) -> np.ndarray:
@@ -88,49 +88,57 @@ def unfit(name: str) -> np.ndarray:
         ("dark", "exposure"),
     ],
 )
-def test_a_picture_that_does_not_show_the_part_is_not_judged_for_a_reason(station: Station, name, keyword) -> None:
-    found = station.inspect(unfit(name))
+def test_a_picture_that_does_not_show_the_part_is_not_judged_for_a_reason(
+    inspection: InspectionModel, name, keyword
+) -> None:
+    found = inspection.inspect(unfit(name))
     assert found.verdict is Verdict.INVALID
     assert keyword in [reason.partition(":")[0] for reason in found.reasons]
-    assert found.decisions[0] in ("not_judged", "not_seen", "OK")
+    assert found.pins[0].decision in ("not_judged", "not_seen", "OK")
 
 
-def test_a_picture_with_less_than_half_of_the_part_is_invalid_whatever_its_rest_looks_like(station: Station) -> None:
+def test_a_picture_with_less_than_half_of_the_part_is_invalid_whatever_its_rest_looks_like(
+    inspection: InspectionModel,
+) -> None:
     image = np.full((HEIGHT, WIDTH), 0.25, np.float32)
     image[:, 62:] = keyed(100)[:, : WIDTH - 62]
     image[40:52, 84:96] = 1.0  # far beyond the limit, and yet no verdict on a part that is hardly seen
-    found = station.inspect(eight_bit(image))
-    assert found.look.evidence.residual < station.model.evidence_.residual and found.score > 2
+    found = inspection.inspect(eight_bit(image))
+    assert found.look.evidence.residual < inspection.model.evidence_.residual and found.score > 2
     assert (found.verdict, found.boxes) == (Verdict.INVALID, ())
     assert found.reasons[0].startswith("view: only ")
 
 
 @pytest.mark.parametrize("shift", [(-30, 0), (30, 0), (0, 16), (0, -16)])
-def test_a_part_that_is_partly_in_the_picture_is_ng_only_for_a_defect_that_is_seen(station: Station, shift) -> None:
+def test_a_part_that_is_partly_in_the_picture_is_ng_only_for_a_defect_that_is_seen(
+    inspection: InspectionModel, shift
+) -> None:
     for seed in range(210, 216):
-        found = station.inspect(keyed(seed, shift))
+        found = inspection.inspect(keyed(seed, shift))
         assert found.verdict is Verdict.INVALID
         assert any(reason.startswith("view: only ") for reason in found.reasons)
-        assert found.decisions[0] in ("OK", "UNSURE", "not_seen")
+        assert found.pins[0].decision in ("OK", "UNSURE", "not_seen")
     if shift[1] >= 0:  # else the pin lies outside the picture's upper edge
-        assert station.inspect(keyed(216, shift, missing=True)).verdict is Verdict.NG
+        assert inspection.inspect(keyed(216, shift, missing=True)).verdict is Verdict.NG
 
 
-def test_a_blurred_good_part_is_not_ng(station: Station) -> None:
+def test_a_blurred_good_part_is_not_ng(inspection: InspectionModel) -> None:
     scores = []
     for seed in range(220, 224):
         for radius in (1, 1.2, 1.3, 1.4):
             blurred = as_picture(keyed(seed)).filter(ImageFilter.BoxBlur(radius))
-            found = station.inspect(np.asarray(blurred, dtype=np.float32) / 255)
+            found = inspection.inspect(np.asarray(blurred, dtype=np.float32) / 255)
             if found.score < 1 + UNSUITABLE:
                 assert found.verdict is Verdict.INVALID
-                share = f"{100 * max(station.picture_doubt, station.pin_doubt):.0f} %"
+                share = f"{100 * max(inspection.picture_doubt, inspection.pin_doubt):.0f} %"
                 said = [f"uncertain by {share}; as the picture is unsuitable, twice the limit counts"] * (
                     found.score > 1
                 )
                 assert [one.partition("limit is ")[2] for one in found.reasons if one.startswith("limit:")] == said
             scores.append(found.score)
-    assert any(1 + max(station.picture_doubt, station.pin_doubt) < score < 1 + UNSUITABLE for score in scores), scores
+    assert any(1 + max(inspection.picture_doubt, inspection.pin_doubt) < score < 1 + UNSUITABLE for score in scores), (
+        scores
+    )
 
 
 def test_a_pin_that_is_painted_over_is_bad_though_its_box_is_mostly_ground() -> None:
@@ -151,11 +159,11 @@ def test_a_pin_that_is_painted_over_is_bad_though_its_box_is_mostly_ground() -> 
         assert [one.fading > 1 for one in table.measure(pictured(70, noise, painted=True))] == right
 
 
-def test_a_good_part_is_ok_anywhere_in_the_picture_and_a_bad_one_ng(station: Station) -> None:
+def test_a_good_part_is_ok_anywhere_in_the_picture_and_a_bad_one_ng(inspection: InspectionModel) -> None:
     for shift in ((0, 0), (5, -3), (-6, 4)):
-        assert station.inspect(keyed(200, shift)).verdict in (Verdict.OK, Verdict.UNSURE)
-        bad = station.inspect(keyed(201, shift, missing=True))
-        assert (bad.verdict, bad.decisions) == (Verdict.NG, ("NG",))
+        assert inspection.inspect(keyed(200, shift)).verdict in (Verdict.OK, Verdict.UNSURE)
+        bad = inspection.inspect(keyed(201, shift, missing=True))
+        assert (bad.verdict, [pin.decision for pin in bad.pins]) == (Verdict.NG, ["NG"])
         assert bad.reasons[0].startswith("pin: r1c3, ") and bad.reasons[1].startswith("anomaly: ")
 
 
@@ -163,7 +171,7 @@ def test_a_good_part_is_ok_anywhere_in_the_picture_and_a_bad_one_ng(station: Sta
 def test_the_largest_box_of_a_reduced_picture_has_the_degree_of_the_score(shift) -> None:
     model = SoartC(window=5, grid=60).fit([keyed(n) for n in range(12)])
     for seed in range(201, 205):
-        found = Station(model).inspect(keyed(seed, shift, missing=True))
+        found = InspectionModel(model).inspect(keyed(seed, shift, missing=True))
         assert found.score > 1.5 and found.boxes[0][4] == pytest.approx(found.score)
         assert found.anomaly.max() <= found.score
         x1, y1, x2, y2, _ = found.boxes[0]
@@ -171,12 +179,12 @@ def test_the_largest_box_of_a_reduced_picture_has_the_degree_of_the_score(shift)
         assert f"by up to {found.score:.2f} times the limit" in found.reasons[0]
 
 
-def test_a_score_within_the_limits_uncertainty_is_unsure_and_never_ok(station: Station) -> None:
-    found = station.inspect(keyed(300))
-    doubt = 1 + max(station.picture_doubt, station.pin_doubt)
-    assert 0 < station.picture_doubt <= 0.5
+def test_a_score_within_the_limits_uncertainty_is_unsure_and_never_ok(inspection: InspectionModel) -> None:
+    found = inspection.inspect(keyed(300))
+    doubt = 1 + max(inspection.picture_doubt, inspection.pin_doubt)
+    assert 0 < inspection.picture_doubt <= 0.5
     for factor, right in ((0.98, Verdict.OK), (1 + 0.5 * (doubt - 1), Verdict.UNSURE), (1.6, Verdict.NG)):
-        changed = Station(station.model, [], station.gates)
+        changed = InspectionModel(inspection.model, [], inspection.gates)
         changed.picture_doubt = doubt - 1
         changed.picture_limit = float(found.look.degrees.max()) / factor
         assert changed.inspect(keyed(300)).verdict is right
@@ -189,10 +197,10 @@ def test_a_part_without_a_key_is_not_called_turned() -> None:
         picture = 0.25 + 0.3 * ((abs(x - WIDTH / 2) < 40) & (abs(y - HEIGHT / 2) < 25))
         return eight_bit(picture + draws.normal(0, 0.01, picture.shape))
 
-    station = Station(SoartC(window=8).fit([plain(n) for n in range(12)]))
+    inspection = InspectionModel(SoartC(window=8).fit([plain(n) for n in range(12)]))
     for seed in range(20, 30):
         for image in (plain(seed), np.ascontiguousarray(plain(seed)[::-1, ::-1])):
-            assert not [reason for reason in station.inspect(image).reasons if reason.startswith("orientation")]
+            assert not [reason for reason in inspection.inspect(image).reasons if reason.startswith("orientation")]
 
 
 def test_the_residual_is_0_for_the_same_and_1_for_nothing_and_a_defect_hardly_counts() -> None:

@@ -18,7 +18,7 @@ from generator.soart import feature_file
 from generator.soart.estimator import SoartC
 from generator.soart.feature_space import FeatureSpace
 from generator.soart.feature_stage import FeatureStage
-from generator.soart.inspection import Station
+from generator.soart.inspection import InspectionModel
 from tests.generator.soart.test_inspect import part
 
 STATED = {
@@ -86,7 +86,7 @@ def test_a_missing_word_is_found_by_features_and_a_saved_unit_space_says_the_sam
         assert inspect(folder, "unit.npz", "refused", *given) == 2
         assert said in capsys.readouterr().err
     with pytest.raises(ValueError, match="expected the features with which"):
-        Station.load(folder / "unit.npz").inspect(np.full((60, 90), 0.5, np.float32))
+        InspectionModel.load(folder / "unit.npz").inspect(np.full((60, 90), 0.5, np.float32))
 
 
 def test_a_unit_space_without_features_refuses_them_and_says_nothing_of_them(folder, capsys):

@@ -15,8 +15,8 @@ from PIL import Image, ImageOps
 
 import generator.soart.inspect as inspect_command
 from generator.__main__ import main
-from generator.soart.limits import part_scores, threshold
-from generator.soart.part_station import PartStation
+from generator.soart.limits import part_scores, score_limit
+from generator.soart.part_model import PartInspectionModel
 from generator.soart.verdict_log import VerdictLog
 from generator.soart.watch import Arrival, arriving_parts
 
@@ -206,8 +206,8 @@ def test_the_limits_of_all_views_keep_the_promise_for_the_part() -> None:
         rates, upper = [], 0.0
         for _ in range(120):
             combined, equivalent = part_scores(list(drawn(count).T))
-            limit = threshold(combined)
-            limits = np.array([threshold(one).value for one in equivalent])
+            limit = score_limit(combined)
+            limits = np.array([score_limit(one).value for one in equivalent])
             rates.append(float((new > limits).any(axis=1).mean()))
             upper = limit.interval[1]
         assert np.mean(rates) < 1 / (count + 1) and np.mean(np.array(rates) <= upper) > 0.9
@@ -226,10 +226,10 @@ def test_a_damaged_file_of_views_judges_nothing(folder: Path, tmp_path: Path, ca
         np.savez(tmp_path / f"{name}.npz", **(held | damage))
         assert inspect(folder / "new", tmp_path / f"{name}.npz", tmp_path / "out") == 2
         assert f"{name}.npz: " in (error := capsys.readouterr().err) and "expected a unit space" in error
-    station = PartStation.load(folder / "unit.npz")
-    next(iter(station.stations.values())).model.notes["parts"][0] = "another"
+    inspection = PartInspectionModel.load(folder / "unit.npz")
+    next(iter(inspection.by_view.values())).model.notes["parts"][0] = "another"
     with pytest.raises(ValueError, match="expected the OK parts of the other views"):
-        PartStation(station.stations)
+        PartInspectionModel(inspection.by_view)
 
 
 def arrived(folder: Path, count: int, wait_s: float = 60.0, judged: Sequence[str] = ()) -> list[Arrival]:

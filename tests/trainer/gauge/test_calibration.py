@@ -48,9 +48,9 @@ def test_calibration_learns_factors_and_when_a_part_counts_as_located(monkeypatc
     assert not errors.biases
     assert set(found.alone) == {"", "center", "top"} and found.widening == (1.0, 1.0, 1.0)
     factors = factors_of(replace(found, alone={"": (2.0, 2.5, 3.0), "top": (1.0, 1.5, 2.0)}), None)
-    assert factors.of({"top": None}).tolist() == [1.0, 1.5, 2.0]
-    assert factors.of({"left": None}).tolist() == [2.0, 2.5, 3.0]
-    assert factors.of({"top": None, "center": None}).tolist() == [0.3, 0.3, 0.3]
+    assert factors.for_part({"top": None}).tolist() == [1.0, 1.5, 2.0]
+    assert factors.for_part({"left": None}).tolist() == [2.0, 2.5, 3.0]
+    assert factors.for_part({"top": None, "center": None}).tolist() == [0.3, 0.3, 0.3]
     save_uncertainty(tmp_path, found, errors)
     assert "sigma_px" in (tmp_path / "uncertainty.json").read_text()
 

@@ -278,7 +278,7 @@ def test_an_onnx_file_finds_what_the_run_finds(gauge_run, tmp_path, capsys):
         held.gauge.pitch_px == 20.7 and held.gauge.factors.together == [1.4, 1.5, 1.6] and held.gauge.finder.side == 48
     )
     looks = {view: np.zeros(40) for view in ("center", "top")}
-    assert held.gauge.factors.of(looks).tolist() == loaded.factors.of(looks).tolist() == [1.5, 1.5, 1.5]
+    assert held.gauge.factors.for_part(looks).tolist() == loaded.factors.for_part(looks).tolist() == [1.5, 1.5, 1.5]
     assert choose(held.drawings, None, "plain", None).measured == drawing_of().measured
     assert held.tolerances["connector_3x9"].limits().retraction_mm == 0.6
     for view, gates in load_gates(gauge_run).items():

@@ -14,16 +14,14 @@ from blender_scripts.contract.terminals import Terminal
 from blender_scripts.geometry import solids
 from blender_scripts.geometry.boxes import Box, box_of, boxes_of
 from blender_scripts.geometry.facets import ranges
+from blender_scripts.geometry.lens import BENT_PX
 from blender_scripts.geometry.optics import Camera
 from blender_scripts.geometry.part import Flaw, Part
 from blender_scripts.geometry.pin import Form, Pin
 
-# A lens bends an edge between its ends: its place is computed at least this often.
-_BENT_PX = 16.0
-
 
 @dataclass(frozen=True)
-class Outline:
+class WholePinBoxes:
     """Boxes of the pin at one position, hidden parts included, px.
 
     Attributes:
@@ -36,7 +34,7 @@ class Outline:
 
 
 @dataclass(frozen=True)
-class FlawOutline:
+class WholeFlawBoxes:
     """Boxes of what a defect adds to a part, removes from it or misprints (a flaw), hidden parts included, px.
 
     Attributes:
@@ -48,8 +46,8 @@ class FlawOutline:
     expected: Box | None
 
 
-def project_pins(pins: Sequence[Pin], camera: Camera) -> list[Outline]:
-    """Project each pin as it stands, and as an intact pin at true position; returns one outline per pin, in order."""
+def pin_boxes_of(pins: Sequence[Pin], camera: Camera) -> list[WholePinBoxes]:
+    """Project each pin as it stands, and as an intact pin at true position; returns the boxes of each pin, in order."""
     amodal: list[Box | None] = [None] * len(pins)
     for form, members, world in solids.pins_by_form(pins):
         for number, box in zip(members, _pin_boxes(form, world, camera), strict=True):
@@ -64,7 +62,7 @@ def project_pins(pins: Sequence[Pin], camera: Camera) -> list[Outline]:
         standing = solids.pin_mesh(form).vertices + places[:, None]
         for number, box in zip(members, _pin_boxes(form, standing, camera), strict=True):
             expected[number] = box
-    return [Outline(*parts) for parts in zip(amodal, expected, strict=True)]
+    return [WholePinBoxes(*parts) for parts in zip(amodal, expected, strict=True)]
 
 
 def _pin_boxes(form: Form, vertices: np.ndarray, camera: Camera) -> list[Box]:
@@ -89,24 +87,24 @@ def edges_box(vertices: np.ndarray, edges: np.ndarray, camera: Camera) -> Box:
     if camera.lens.is_straight:
         return box_of(flat)
     starts, ends = edges.T
-    steps = np.ceil(np.abs(flat[ends] - flat[starts]).max(axis=1) / _BENT_PX).astype(int)
+    steps = np.ceil(np.abs(flat[ends] - flat[starts]).max(axis=1) / BENT_PX).astype(int)
     step, edge = ranges(np.zeros_like(steps), steps)
     share = (step / steps[edge])[:, None]
     between = vertices[starts[edge]] * (1.0 - share) + vertices[ends[edge]] * share
     return box_of(np.concatenate([flat, camera.project(between)]))
 
 
-def project_flaws(part: Part, camera: Camera) -> list[FlawOutline]:
-    """Project the foreign bodies, gaps in the rim and wrong print of a part; returns an outline for each of `flaws`."""
+def flaw_boxes_of(part: Part, camera: Camera) -> list[WholeFlawBoxes]:
+    """Project the foreign bodies, gaps in the rim and wrong print of a part; returns the boxes of each flaw."""
     found = []
     for flaw in part.flaws:
         meant = solids.print_mesh(part.connector.marking, flaw.meant)
         expected = None if meant is None else box_of(camera.project(part.scale * meant.vertices))
         points = _flaw_points(part, flaw)
         if points is None:
-            found.append(FlawOutline(None, expected))
+            found.append(WholeFlawBoxes(None, expected))
             continue
-        found.append(FlawOutline(box_of(camera.project(points)), expected))
+        found.append(WholeFlawBoxes(box_of(camera.project(points)), expected))
     return found
 
 

@@ -1,10 +1,10 @@
 """Judge a part by pictures of several views: each by the unit space of its view, all together by one limit.
 
-Each view is judged by a station of its own (`generator.soart.inspection`). The limits of all views are set together
-from the OK parts (`generator.soart.limits.part_scores`), so that the stated false alarm rate is that of the part: the
-share of OK parts of which any view is above its limit. The part's verdict is the first of NG, INVALID, UNSURE, OK that
-a view has. A view without a picture, or with one that cannot be read, is INVALID. So a part is OK only if every view
-was judged OK.
+Each view is judged by an inspection model of its own (`generator.soart.inspection`). The limits of all views are set
+together from the OK parts (`generator.soart.limits.part_scores`), so that the stated false alarm rate is that of the
+part: the share of OK parts of which any view is above its limit. The part's verdict is the first of NG, INVALID,
+UNSURE, OK that a view has. A view without a picture, or with one that cannot be read, is INVALID. So a part is OK only
+if every view was judged OK.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from generator.soart.inspection import Finding, Station
-from generator.soart.limits import part_scores, threshold
+from generator.soart.inspection import Finding, InspectionModel
+from generator.soart.limits import part_scores, score_limit
 from generator.soart.saved_space import EXPECTED
 from generator.verdict.envelope import Verdict, overall
 
@@ -87,71 +87,71 @@ def _entry(one: Finding | Unjudged) -> dict[str, Any]:
     return {**entry, **one.to_json(), "pins": one.pins_to_json(), "boxes": one.boxes_to_json()}
 
 
-class PartStation:
-    """The stations of several views, with limits that hold for the part.
+class PartInspectionModel:
+    """The inspection models of several views, with limits that hold for the part.
 
     Args:
-        stations: the station of each view; `parts` in its model's `notes` names the OK part of each member. All have
-            the same parts, in any order. Their limits are replaced by those of the part.
+        by_view: the inspection model of each view; `parts` in its model's `notes` names the OK part of each member.
+            All have the same parts, in any order. Their limits are replaced by those of the part.
 
     Attributes:
-        stations: the same stations.
+        by_view: the same inspection models.
         limit: all limits together, with the false alarm rate to be expected of a part, alarms by `fading` left out.
         lacks: names of limits that are missing because an older version saved the file.
 
     Raises:
-        ValueError: the stations have different parts.
+        ValueError: the inspection models have different parts.
     """
 
-    def __init__(self, stations: Mapping[str, Station]) -> None:
-        self.stations = dict(stations)
+    def __init__(self, by_view: Mapping[str, InspectionModel]) -> None:
+        self.by_view = dict(by_view)
         names: dict[str, list[str]] = {}
-        for view, station in stations.items():
-            named = station.model.notes.get("parts", [])
+        for view, inspection in by_view.items():
+            named = inspection.model.notes.get("parts", [])
             others = next(iter(names.values()), named)
-            if not _are_names(named, len(station.model.scores_)) or set(named) != set(others):
+            if not _are_names(named, len(inspection.model.scores_)) or set(named) != set(others):
                 raise ValueError(f"view {view}: expected the OK parts of the other views, got {str(named)[:200]}")
             names[view] = named
         first = next(iter(names.values()))
         scores, kinds = [], []
-        for view, station in stations.items():
+        for view, inspection in by_view.items():
             order = [names[view].index(name) for name in first]
-            scores += [one[order] for one in station.scores]
-            kinds.append(len(station.scores))
-        above = min(min(station.model.settings["above"] for station in stations.values()), len(first) - 1)
+            scores += [one[order] for one in inspection.scores]
+            kinds.append(len(inspection.scores))
+        above = min(min(inspection.model.settings["above"] for inspection in by_view.values()), len(first) - 1)
         combined, equivalent = part_scores(scores)
         # Every score is divided by its own limit, so the limit of the combined score is 1.
-        self.limit = replace(threshold(combined, above), value=1.0)
-        for station, count in zip(stations.values(), kinds, strict=True):
+        self.limit = replace(score_limit(combined, above), value=1.0)
+        for inspection, count in zip(by_view.values(), kinds, strict=True):
             own, equivalent = equivalent[:count], equivalent[count:]
-            station.set_limits(own, above, self.limit)
-        self.lacks = [f"{what} (view {view})" for view, station in stations.items() for what in station.lacks]
+            inspection.set_limits(own, above, self.limit)
+        self.lacks = [f"{what} (view {view})" for view, inspection in by_view.items() for what in inspection.lacks]
 
     @property
     def promise(self) -> str:
         """Text for the user: the false alarm rate to be expected."""
-        with_pins = any(station.table for station in self.stations.values())
+        with_pins = any(inspection.table for inspection in self.by_view.values())
         return self.limit.promise_for("OK parts", with_pins)
 
     def hash(self) -> str:
-        """Return the SHA-256 (hex) of the views' names and of their stations' hashes."""
-        words = {view: station.hash() for view, station in self.stations.items()}
+        """Return the SHA-256 (hex) of the views' names and of their inspection models' hashes."""
+        words = {view: inspection.hash() for view, inspection in self.by_view.items()}
         return hashlib.sha256(json.dumps(words).encode()).hexdigest()
 
     def save(self, path: Path) -> None:
         """Write all views to one .npz file: a JSON header, and the bytes of each view's own file, as `SoartC.save`."""
-        header = json.dumps({"schema": SCHEMA, "views": list(self.stations)}).encode()
+        header = json.dumps({"schema": SCHEMA, "views": list(self.by_view)}).encode()
         arrays = {HEADER: np.frombuffer(header, dtype=np.uint8)}
         with tempfile.TemporaryDirectory() as folder:
-            for number, station in enumerate(self.stations.values()):
+            for number, inspection in enumerate(self.by_view.values()):
                 file = Path(folder) / "unit.npz"
-                station.model.save(file)
+                inspection.model.save(file)
                 arrays[f"unit_{number}"] = np.frombuffer(file.read_bytes(), dtype=np.uint8)
         with path.open("wb") as target:
             np.savez(target, **arrays)  # type: ignore[arg-type]
 
     @classmethod
-    def load(cls, path: Path) -> PartStation:
+    def load(cls, path: Path) -> PartInspectionModel:
         """Load a file that `save` wrote.
 
         Raises:
@@ -171,17 +171,17 @@ class PartStation:
             raise ValueError(f"{path}: expected {EXPECTED}, got {error}") from error
         if schema != SCHEMA:
             raise ValueError(f"{path}: expected {EXPECTED}, of schema {SCHEMA}, got {schema!r}: make a new one")
-        stations = {}
+        by_view = {}
         with tempfile.TemporaryDirectory() as folder:
             for view, content in zip(views, contents, strict=True):
                 unit = Path(folder) / "unit.npz"
                 unit.write_bytes(content)
                 try:
-                    stations[view] = Station.load(unit)
+                    by_view[view] = InspectionModel.load(unit)
                 except ValueError as error:
                     raise ValueError(f"{path}: view {view}: {str(error).removeprefix(f'{unit}: ')}") from None
         try:
-            return cls(stations)
+            return cls(by_view)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
 

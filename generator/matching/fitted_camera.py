@@ -26,7 +26,7 @@ _TURN_SD, _PLACE_SD, _SHARED = 0.03, 0.03, 3.0
 
 
 @dataclass(frozen=True)
-class Station:
+class FittedCamera:
     """The camera as a scene file states it.
 
     Attributes:
@@ -42,7 +42,7 @@ class Station:
     unstated: list[str]
 
 
-def station_of(fitted: Fitted, connector: Connector, shot: Shot, width: int) -> Station:
+def fitted_camera(fitted: Fitted, connector: Connector, shot: Shot, width: int) -> FittedCamera:
     """Return what the fitted poses say of the camera.
 
     Args:
@@ -84,7 +84,7 @@ def station_of(fitted: Fitted, connector: Connector, shot: Shot, width: int) -> 
     ratio_sd = math.hypot(far.middle_sd, SIZE_SHARE)
     width_mm = rig.field_mm or rig.sensor_width_mm
     ratio = fitted.focal_px * width_mm / width / distance
-    return Station(ratio, 2.0 * ratio_sd, found, _unstated(rotation, turns, shot.view))
+    return FittedCamera(ratio, 2.0 * ratio_sd, found, _unstated(rotation, turns, shot.view))
 
 
 def _angle(fitted: Fitted, view: str, start: float, tilt: float) -> tuple[float, float]:

@@ -10,8 +10,8 @@ from blender_scripts.geometry import solids
 from blender_scripts.geometry.lens import Lens
 from blender_scripts.geometry.mesh import Mesh
 from blender_scripts.geometry.optics import Camera, look_at
-from blender_scripts.geometry.outlines import edges_box, project_pins
 from blender_scripts.geometry.pin import Form
+from blender_scripts.geometry.whole_boxes import edges_box, pin_boxes_of
 from blender_scripts.manifest.make_part import make_part
 from tests.conftest import SCENES
 
@@ -45,10 +45,10 @@ def test_a_pins_boxes_hold_its_sides_between_their_ends() -> None:
     pin = part.pin("r1c5")
     # The pin lies across the middle of the picture, above it.
     view = bent_view(60.0, (pin.position.x_mm, 0.0, 0.5 * pin.nominal_base_mm[2]))
-    outline, frame, sides = project_pins([pin], view)[0], solids.pin_matrix(pin), solids.sides(pin.nominal)
+    whole, frame, sides = pin_boxes_of([pin], view)[0], solids.pin_matrix(pin), solids.sides(pin.nominal)
     drawn = solids.pin_mesh(Form(pin.nominal)).vertices + pin.nominal_base_mm
     stands = solids.pin_mesh(pin.form).vertices @ frame[:3, :3].T + frame[:3, 3]
-    for box, vertices in ((outline.expected, drawn), (outline.amodal, stands)):
+    for box, vertices in ((whole.expected, drawn), (whole.amodal, stands)):
         exact = box_between(view, vertices[: -1 - sides], vertices[sides:-1])
         assert box == pytest.approx(exact, abs=0.02)
         assert np.abs(exact - box_between(view, vertices, vertices)).max() > 0.1
