@@ -21,7 +21,7 @@ from trainer.core.errors import InputError
 from trainer.core.options import main_of
 from trainer.core.prediction import (
     PREDICTIONS,
-    Judging,
+    Predictions,
     check_json,
     check_sheets,
     find_pictures,
@@ -188,8 +188,8 @@ def _check_options(args: argparse.Namespace, kind: str) -> None:
         raise InputError(problems)
 
 
-def _judging(args: argparse.Namespace, files: Sequence[Path], kind: str) -> Judging:
-    """Return the `Judging` of the picture files by the run --model, of this kind; pictures are not yet judged."""
+def _predictions(args: argparse.Namespace, files: Sequence[Path], kind: str) -> Predictions:
+    """Return the `Predictions` of the picture files by the run --model, of this kind; pictures are not yet judged."""
     sheets, tolerance = args.out is not None, _tolerance(args)
     named = {name: getattr(args, name) for name in (*PART, "marking")}
     if kind == FLORENCE:
@@ -197,18 +197,18 @@ def _judging(args: argparse.Namespace, files: Sequence[Path], kind: str) -> Judg
 
         boxes = args.positions, args.threshold, args.batch_size, args.allow_unfit
         options = detection.Options(*boxes, sheets, tolerance, named, args.views or (), args.locate)
-        return detection.judging(args.model, files, options)
+        return detection.predictions(args.model, files, options)
     if kind == GAUGE:
         from trainer.gauge import prediction as measuring
 
         judged = measuring.parse_judge(args.judge)
         part = args.scene, args.housing, args.terminal, args.camera
         of_gauge = measuring.Options(*part, judged, sheets, tolerance, args.calibration, args.find)
-        return measuring.judging(args.model, files, of_gauge)
+        return measuring.predictions(args.model, files, of_gauge)
     from trainer.vit import prediction
 
     of_vit = prediction.Options(args.weights, args.threshold, args.allow_unfit, sheets, tolerance, named)
-    return prediction.judging(args.model, files, of_vit)
+    return prediction.predictions(args.model, files, of_vit)
 
 
 def _tolerance(args: argparse.Namespace) -> dict[str, float]:
@@ -228,9 +228,9 @@ def run(args: argparse.Namespace) -> int:
     _check_options(args, kind)
     if args.threads is not None:
         torch.set_num_threads(args.threads)
-    judging = _judging(args, files, kind)
-    sheets = sheet_names(judging.places)
-    names = dict(zip(judging.places, sheets, strict=True))
+    predictions = _predictions(args, files, kind)
+    sheets = sheet_names(predictions.places)
+    names = dict(zip(predictions.places, sheets, strict=True))
     if args.json is not None:
         read = [*files, *filter(None, (args.positions, args.locate, args.calibration))]
         check_json(args.json, read, args.model, [args.out / name for name in sheets] if args.out else [])
@@ -240,7 +240,7 @@ def run(args: argparse.Namespace) -> int:
     targets = [path for path in (args.json, args.out / PREDICTIONS if args.out else None) if path is not None]
     verdicts: list[dict[str, Any]] = []
     problems: list[str] = []
-    for one in tqdm(judging.outcomes, total=len(sheets), unit="picture", disable=None):
+    for one in tqdm(predictions.outcomes, total=len(sheets), unit="picture", disable=None):
         if not verdicts:  # the run could be loaded
             remove_earlier(targets, args.out, sheets)
         problems += one.problems

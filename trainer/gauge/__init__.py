@@ -3,5 +3,5 @@
 - `network`: finds two points (a pin's tip and foot, or a point on an edge) in a crop, and states how precisely.
 - `data`, `batches`: pictures with the part's true pose and the pins' true points; crops for training.
 - `training`, `command`: the training, in the loop of `trainer.core.loop`.
-- `evaluation`, `judging`, `prediction`: errors in mm; decisions by a tolerance; verdicts on pictures of parts.
+- `evaluation`, `dataset_verdicts`, `prediction`: errors in mm; decisions by a tolerance; verdicts on pictures of parts.
 """

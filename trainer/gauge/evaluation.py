@@ -33,10 +33,10 @@ from trainer.gauge.baseline import bright_tips
 from trainer.gauge.beside import Classifier, beside, read_classifier
 from trainer.gauge.coverage import adjust
 from trainer.gauge.data import as_it_is, read_gauge_data
+from trainer.gauge.dataset_verdicts import judge_pins, judged_of, lost_parts
 from trainer.gauge.evaluation_page import write_page
 from trainer.gauge.finder import TorchFinder
 from trainer.gauge.finish import DISPLACED, limit_of
-from trainer.gauge.judging import judge_pins, judged_of, lost_parts
 from trainer.gauge.measuring import AXES, Measured, captures_of, measure_captures, table_of
 from trainer.gauge.picture import GaugeData, Picture
 from trainer.gauge.run import GaugeRun, load_run
