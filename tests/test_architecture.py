@@ -69,8 +69,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "trainer.gauge": {"trainer.core", "generator.locating", *TRAINER_GROUND},
     "trainer.features": {"trainer.core", "trainer.vit", *TRAINER_GROUND},
     **{
-        f"trainer.{command}": KINDS_OF_RUN
-        for command in ("adapt", "predict", "evaluate", "attention", "export", "report", "push", "hub")
+        f"trainer.{command}": KINDS_OF_RUN | {"trainer.run_kinds"}
+        for command in ("adapt", "predict", "evaluate", "attention", "export", "report", "push", "hub", "run_kinds")
     },
     "studies": {"studies", "benchmarks", "generator", "trainer", "blender_scripts"},
 }

@@ -29,12 +29,10 @@ from trainer.core.prediction import (
     sheet_names,
     write_sheet,
 )
-from trainer.core.run_folder import kind_of
-from trainer.florence2.run import FORMAT as DETECTION_FORMAT
-from trainer.gauge.run import FORMAT as GAUGE_FORMAT
+from trainer.run_kinds import RunKind, run_kind
 
-# Options that apply to runs of one kind, or of two, by the kind's name.
-VIT, FLORENCE, GAUGE = "ViT", "Florence-2", "gauge"
+VIT, FLORENCE, GAUGE = RunKind.VIT, RunKind.FLORENCE2, RunKind.GAUGE
+# Kinds of run to which an option applies, by the option's name; options that are not here apply to all.
 OPTIONS_OF = {
     "weights": (VIT,),
     "positions": (FLORENCE,),
@@ -164,7 +162,7 @@ def _of_gauge(p: argparse.ArgumentParser) -> None:
     )
 
 
-def _check_options(args: argparse.Namespace, kind: str) -> None:
+def _check_options(args: argparse.Namespace, kind: RunKind) -> None:
     """Refuse options that do not apply to this kind of run, and numbers out of range."""
     problems = [
         f"--{name.replace('_', '-')} applies to {' and '.join(kinds)} runs only, got a run of {kind}"
@@ -188,7 +186,7 @@ def _check_options(args: argparse.Namespace, kind: str) -> None:
         raise InputError(problems)
 
 
-def _predictions(args: argparse.Namespace, files: Sequence[Path], kind: str) -> Predictions:
+def _predictions(args: argparse.Namespace, files: Sequence[Path], kind: RunKind) -> Predictions:
     """Return the `Predictions` of the picture files by the run --model, of this kind; pictures are not yet judged."""
     sheets, tolerance = args.out is not None, _tolerance(args)
     named = {name: getattr(args, name) for name in (*PART, "marking")}
@@ -224,7 +222,7 @@ def _tolerance(args: argparse.Namespace) -> dict[str, float]:
 def run(args: argparse.Namespace) -> int:
     """Judge the pictures, print and write all verdicts; then return 0, or raise InputError if files were unreadable."""
     files = find_pictures(args.images)
-    kind = {DETECTION_FORMAT: FLORENCE, GAUGE_FORMAT: GAUGE}.get(kind_of(args.model) or "", VIT)
+    kind = run_kind(args.model)
     _check_options(args, kind)
     if args.threads is not None:
         torch.set_num_threads(args.threads)
