@@ -216,7 +216,9 @@ def settle(args: argparse.Namespace, kind: str, run_format: str, digest_of: Call
         check_folder(args.out, args.resume, args.overwrite, run_format)
 
 
-def adopt(args: argparse.Namespace, kind: str, run_format: str, digest: str, is_same: Callable[[Path], bool]) -> None:
+def resume_unfinished(
+    args: argparse.Namespace, kind: str, run_format: str, digest: str, is_same: Callable[[Path], bool]
+) -> None:
     """Without --out, choose the newest unfinished run with the same settings and data, if there is one, to be resumed.
 
     Args:

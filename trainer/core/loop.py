@@ -323,7 +323,10 @@ class Loop[Batch]:
         return ""
 
     def _is_late(self, epoch: int, began: float) -> bool:
-        """Whether the time limit has passed with epochs left; the first process's clock counts for all."""
+        """Whether the time limit has passed with epochs left; the first process's clock counts for all.
+
+        This is the hard stop, should the estimate of `time_limit.shorten_to_limit` have been too low.
+        """
         late = self.time_limit_min is not None and (time.monotonic() - began) / 60 > self.time_limit_min
         return self.trainee.share.agreed(late) and epoch < self.schedule.epochs
 

@@ -77,7 +77,7 @@ class GaugeTrainee:
         self._sums = torch.zeros(4, device=self.device)
 
     def adopt(self, config: TrainingConfig) -> None:
-        """Set the settings; `time_limit.fit` calls it once more, with fewer epochs, to shorten the training."""
+        """Set the settings; `time_limit.shorten_to_limit` calls it once more, with fewer epochs."""
         self.config = config
         self.schedule = Schedule.of(config)
 
