@@ -16,7 +16,7 @@ import numpy as np
 from generator.io.checksum import sha256_of
 from trainer.core import fitness, max_escape, metrics, operating_points, run_folder
 from trainer.core.calibration import Calibration
-from trainer.core.decision import Limits, choose_limits, choose_threshold, fit_temperature, softmax
+from trainer.core.decision import Thresholds, choose_limits, choose_threshold, fit_temperature, softmax
 from trainer.core.errors import InputError
 from trainer.core.fitness import Fitness
 
@@ -30,11 +30,11 @@ class FrozenThreshold:
 
     Args:
         weights_sha256: SHA-256 of RUN/best.safetensors, in hex.
-        threshold: See `decision.Limits`.
+        threshold: See `decision.Thresholds`.
         temperature: Number above 0 that divides the logits.
         pictures: Number of validation pictures (with --views: parts) on which thresholds and temperature were chosen.
         positions: Addresses (such as `r1c2`) of the pins that were defective in training, by scene.
-        escape_threshold, overkill_threshold: See `decision.Limits`; None in files of earlier versions.
+        escape_threshold, overkill_threshold: See `decision.Thresholds`; None in files of earlier versions.
         fitness: How well the run tells OK from NG; None in files of earlier versions.
         tolerance: Limits in mm under which the run was trained, by scene; None: not recorded.
         max_escape: `max_escape.Check` as JSON object; None without --max-escape.
@@ -57,10 +57,10 @@ class FrozenThreshold:
     calibration: Calibration | None = None
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> Thresholds:
         """The thresholds of the verdict; an escape or overkill threshold that is None equals `threshold`."""
         escape, overkill = self.escape_threshold, self.overkill_threshold
-        return Limits(
+        return Thresholds(
             self.threshold,
             self.threshold if escape is None else escape,
             self.threshold if overkill is None else overkill,

@@ -18,7 +18,7 @@ from generator.locating.pin_places import PinLocator, PinPlaces
 from generator.verdict.envelope import overall
 from trainer.core import frozen_threshold
 from trainer.core.calibration import Calibration
-from trainer.core.decision import Limits
+from trainer.core.decision import Thresholds
 from trainer.core.errors import InputError, as_input_error
 from trainer.core.fitness import NOT_MEASURED
 from trainer.core.gates import Gates
@@ -77,7 +77,7 @@ class _By:
     the camera of pictures whose names state none, and calibration (None: the run has none)."""
 
     inspector: Inspector
-    limits: Limits
+    limits: Thresholds
     gates: Gates
     writer: VerdictWriter
     pins: Sequence[Pin]
@@ -166,7 +166,7 @@ def _by(run: Path, options: Options, guides: _Guides) -> _By:
     inspector = Inspector.load(run)
     held = frozen_threshold.load(run)
     unfit = (NOT_MEASURED,) if held is None or held.fitness is None else held.fitness.unfit
-    limits = Limits.at(inspector.detector.threshold) if held is None else held.limits
+    limits = Thresholds.at(inspector.detector.threshold) if held is None else held.limits
     sha256 = frozen_threshold.digest(run / BEST) if held is None else held.weights_sha256
     gates = Gates.load(run)
     unfit = (*unfit, *gates.missing)

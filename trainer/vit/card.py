@@ -11,7 +11,7 @@ from typing import Any
 
 from trainer.core import frozen_threshold, max_escape, operating_tables, run_folder, verdict_shares
 from trainer.core.card import LIMITS, Result, header, markdown, meanings
-from trainer.core.decision import EVEN, Limits
+from trainer.core.decision import EVEN, Thresholds
 from trainer.core.fitness import fitness_said
 from trainer.core.settings import ROWS_MEANING
 from trainer.core.tolerance import words
@@ -138,7 +138,7 @@ def vit_card(
     return "\n\n".join(parts) + "\n"
 
 
-def _limits(limits: Limits) -> dict[str, float]:
+def _limits(limits: Thresholds) -> dict[str, float]:
     return {"escape_threshold": limits.escape, "overkill_threshold": limits.overkill}
 
 
@@ -167,7 +167,7 @@ def _trained_on(settings: TrainingConfig, summary: Mapping[str, Any], datasets: 
     )
 
 
-def _use(name: str, by_transformers: bool, input_: str, limits: Limits | None, views: Sequence[str]) -> str:
+def _use(name: str, by_transformers: bool, input_: str, limits: Thresholds | None, views: Sequence[str]) -> str:
     said = (
         f" The verdict is OK below P(NG) = 1 - P(OK) = {min(limits.escape, EVEN):.4f}, NG from {limits.overkill:.4f} "
         "on, and UNSURE between: thresholds chosen on validation."

@@ -16,7 +16,7 @@ from PIL import Image
 
 from trainer.core import adaptation, frozen_threshold
 from trainer.core.adaptation import Adaptation
-from trainer.core.decision import Limits
+from trainer.core.decision import Thresholds
 from trainer.core.errors import InputError
 from trainer.core.fitness import NOT_MEASURED
 from trainer.core.gates import Gates
@@ -26,7 +26,15 @@ from trainer.core.split import open_picture
 from trainer.vit import results
 from trainer.vit import run as vit_run
 from trainer.vit.network.model import ViT
-from trainer.vit.verdicts import UNDECIDED, PartVerdict, PictureVerdict, annotate, annotate_part, judge, judge_part
+from trainer.vit.verdicts import (
+    DEFAULT_THRESHOLDS,
+    PartVerdict,
+    PictureVerdict,
+    annotate,
+    annotate_part,
+    judge,
+    judge_part,
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ class Classifier:
     """
 
     model: ViT
-    limits: Limits
+    limits: Thresholds
     temperature: float
     writer: VerdictWriter
     gates: Gates
@@ -126,7 +134,7 @@ def load_classifier(run: Path, options: Options) -> Classifier:
         writer = replace(writer, warnings=(*writer.warnings, adaptation.WARNING))
     return Classifier(
         model,
-        (held.limits if held else UNDECIDED).with_threshold(options.threshold),
+        (held.limits if held else DEFAULT_THRESHOLDS).with_threshold(options.threshold),
         held.temperature if held else 1.0,
         writer,
         gates,
