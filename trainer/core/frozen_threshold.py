@@ -161,7 +161,7 @@ def decided_by(
         escape_threshold=limits.escape,
         overkill_threshold=limits.overkill,
         fitness=measured,
-        tolerance=run_folder.tolerance_of(run),
+        tolerance=run_folder.recorded_tolerances(run),
         max_escape=asdict(check) if check else None,
         operating_points=operating_points.choose(scores, ng, limits),
     )

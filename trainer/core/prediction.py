@@ -70,7 +70,7 @@ class VerdictWriter:
             allow_unfit: Whether it judges nevertheless; if so, each verdict has the texts in `unfit` as warnings.
             asked: Limits in mm of `--tolerance`, by name; empty: not given.
         """
-        tolerance = run_folder.tolerance_of(run)
+        tolerance = run_folder.recorded_tolerances(run)
         other = cannot_follow(run, tolerance, asked) if asked else None
         for text in unfit:
             say(f"WARNING: --model {run}: {text}{'' if allow_unfit else '; give --allow-unfit to judge anyway'}.")

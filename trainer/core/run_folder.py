@@ -77,7 +77,7 @@ def read_json(path: Path, expected: str) -> dict[str, Any]:
     return found
 
 
-def tolerance_of(run: Path) -> dict[str, Any] | None:
+def recorded_tolerances(run: Path) -> dict[str, Any] | None:
     """Read the tolerance (limits in mm) by scene from RUN/config.json; None if it is not recorded."""
     path = run / CONFIG
     if not path.is_file():

@@ -184,7 +184,7 @@ def _compared(run: Path, data: DetectionData) -> tolerance.Comparison:
     """Compare the dataset's tolerance with that of the run."""
     truths = [truth for split in data.splits.values() for truth in split.truths]
     pairs = [({**truth.columns, "run": truth.run}, truth.objects) for truth in truths]
-    return tolerance.compare(run_folder.tolerance_of(run), pairs)
+    return tolerance.compare(run_folder.recorded_tolerances(run), pairs)
 
 
 def _learn_gates(run: Path, inspector: Inspector, folder: Path) -> None:

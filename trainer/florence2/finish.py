@@ -14,7 +14,7 @@ from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.loop import Outcome
 from trainer.core.plots import operating_points
 from trainer.core.results_folder import OPERATING_POINTS
-from trainer.core.run_folder import SUMMARY, read_metrics, tolerance_of
+from trainer.core.run_folder import SUMMARY, read_metrics, recorded_tolerances
 from trainer.florence2 import decision, forgetting, gates, lora, metrics, plots, sheets
 from trainer.florence2.answers import AnswerGrammar, Found
 from trainer.florence2.card import model_card
@@ -172,7 +172,7 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
     trained, _ = trained_parameters(ended.network.model)
     model, difference = _merged(run, ended)
     measured = measure(run, model, examples)
-    save_config(run, settings, replace(detector, threshold=measured.threshold), tolerance_of(run))
+    save_config(run, settings, replace(detector, threshold=measured.threshold), recorded_tolerances(run))
     frozen_threshold.write(run, measured.frozen, decision.CRITERION)
     gates.learn(run, model, examples.collator, data.splits)
     before, processor = load(*ended.source)

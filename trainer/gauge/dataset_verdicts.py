@@ -20,7 +20,7 @@ LIMITS = ("true_position_mm", "retraction_mm", "protrusion_mm")
 GAUGE, BRIGHT, ZERO = SOURCES = ("found", "bright", "zero")
 
 
-def tolerance_of(row: Mapping[str, Any], asked: Mapping[str, float]) -> Tolerance:
+def row_tolerance(row: Mapping[str, Any], asked: Mapping[str, float]) -> Tolerance:
     """Return the tolerance that a row states, some limits replaced by `asked` (mm): see `Tolerance.with_limits`.
 
     Raises:
@@ -74,7 +74,7 @@ def judge_pins(
     limits, decisions, verdicts = [], [], []
     for one in measured:
         first = one.capture.pictures[0]
-        tolerance, drawing = tolerance_of(first.row, asked), data.connectors[first.key]
+        tolerance, drawing = row_tolerance(first.row, asked), data.connectors[first.key]
         verdict, entries = Verdict.INVALID, list[dict[str, Any]]()
         if one.pose is not None:
             verdict, _, entries = judge_part(drawing, one.pins, tolerance, judged)
@@ -149,7 +149,7 @@ def _rows(
         first = one.capture.pictures[0]
         facts = {name: first.row.get(name) for name in ("part", "fixture", "scene", "housing", "terminal", "lighting")}
         facts["runs"] = ";".join(str(each.row["run"]) for each in one.capture.pictures)
-        facts["ng"] = is_ng(one, data, tolerance_of(first.row, asked), judged)
+        facts["ng"] = is_ng(one, data, row_tolerance(first.row, asked), judged)
         facts["verdict"] = verdict
         rows.append({**facts, **{name: bool(found.get(number, False)) for name, found in worst.items()}})
     return pd.DataFrame(rows)

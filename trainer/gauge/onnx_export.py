@@ -97,7 +97,7 @@ def _metadata(run: Path) -> dict[str, str]:
         "side": str(loaded.network.side),
         "pitch_px": json.dumps(loaded.pitch_px),
         "uncertainty": json.dumps(asdict(loaded.uncertainty)),
-        "tolerance": json.dumps(run_folder.tolerance_of(run) or {}),
+        "tolerance": json.dumps(run_folder.recorded_tolerances(run) or {}),
         "connectors": connectors,
         "gates": json.dumps(gates),
         "likeness": base64.b64encode(loaded.likeness.to_bytes()).decode(),

@@ -160,7 +160,7 @@ def load_bench(run: Path, options: Options) -> Bench:
     finder = TorchFinder(loaded.network, loaded.uncertainty.scales)
     certificate = _certificate(options.calibration)
     gauge = Gauge(finder, loaded.pitch_px, factors, limits, gates, certificate, loaded.likeness)
-    tolerance = tolerance_of(run_folder.tolerance_of(run) or {}, drawing, options.tolerance)
+    tolerance = connector_tolerance(run_folder.recorded_tolerances(run) or {}, drawing, options.tolerance)
     model = {"name": run.resolve().name, "hash": sha256_of_weights(run / run_folder.BEST)}
     others = fitting(drawings, *named, loaded.likeness.trained)
     assumed = _assumed(drawing, [each.key[2] for each in others], factors)
@@ -191,7 +191,7 @@ def _certificate(path: Path | None) -> Certificate | None:
     return certificate
 
 
-def tolerance_of(stated: Mapping[str, Any], drawing: StatedDrawing, asked: Mapping[str, float]) -> Tolerance:
+def connector_tolerance(stated: Mapping[str, Any], drawing: StatedDrawing, asked: Mapping[str, float]) -> Tolerance:
     """Return a connector's limits in mm: the run's (`stated`, by scene), replaced by those of --tolerance (`asked`).
 
     Raises:

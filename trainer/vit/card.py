@@ -127,7 +127,7 @@ def vit_card(
         ),
         f"# {name.rpartition('/')[2]}",
         _what_it_is(config, settings),
-        _trained_on(settings, summary, datasets, words(run_folder.tolerance_of(run))),
+        _trained_on(settings, summary, datasets, words(run_folder.recorded_tolerances(run))),
         _use(name, by_transformers, settings.input, held.limits if held else None, config.views),
         f"## Measured\n\n{fitness}\n\n{measured.tables}\n\n{measured.note} "
         "The best epoch and the threshold were chosen on `validation`: its numbers are optimistic.",

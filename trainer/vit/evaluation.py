@@ -345,7 +345,8 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
         results_folder.check(out, asked.run, EVALUATION, evaluation_files, new)
     found = measure(model, splits, held, asked.batch_size, Gates.load(asked.run))
     compared = tolerance.compare(
-        run_folder.tolerance_of(asked.run), (pair for split in splits.values() for pair in split.rows_with_objects())
+        run_folder.recorded_tolerances(asked.run),
+        (pair for split in splits.values() for pair in split.rows_with_objects()),
     )
     left_out = {name: len(chosen[name]) - len(split) for name, split in splits.items()}
     document = _document(asked, model.config, held, found.reports, left_out)

@@ -76,7 +76,7 @@ def _facts(
         ("best epoch", f"{summary['best_epoch']}, by {summary['best_by']}"),
         ("fitness", fitness_said(results.fitness_of_run(run))),
         ("--max-escape", held and max_escape.said(held.max_escape)),
-        ("tolerance", words(run_folder.tolerance_of(run))),
+        ("tolerance", words(run_folder.recorded_tolerances(run))),
         ("thresholds", held and _thresholds(held.limits)),
         ("temperature", held and f"{held.temperature:.3f}"),
     ]

@@ -270,7 +270,7 @@ class ViTTrainee:
         # A stage's folder is a run that `trainer.predict` and `trainer.evaluate` can use.
         folder = run / STAGES / f"{row['epoch']:05d}"
         folder.mkdir(parents=True, exist_ok=True)
-        save_config(folder, self.network.config, self.config, run_folder.tolerance_of(run))
+        save_config(folder, self.network.config, self.config, run_folder.recorded_tolerances(run))
         run_folder.save_tensors(folder / run_folder.BEST, weights, {"epoch": str(row["epoch"])})
         run_folder.write_metrics(folder, [row])
         copy_dataset_files(run, folder)
