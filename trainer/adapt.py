@@ -89,7 +89,8 @@ def _of_gauge(args: argparse.Namespace, photos: list[Path], kinds: tuple[str, ..
     from trainer.gauge import adapting
     from trainer.gauge.prediction import Options, parse_judge
 
-    options = Options(args.scene, args.housing, args.terminal, args.camera, parse_judge(args.judge))
+    part = {name: getattr(args, name) for name in PART}
+    options = Options(**part, judged=parse_judge(args.judge))
     return adapting.adapt(
         adapting.Asked(args.model, args.data, photos, args.out, kinds, options, args.scatter or 0.0, args.reference)
     )

@@ -89,6 +89,7 @@ def parser() -> argparse.ArgumentParser:
         help="limits in mm such as true_position_mm=0.6,r1c2.retraction_mm=0.5. A gauge judges by these limits; a ViT "
         "or Florence-2 only warns if it was trained under other limits (default: the run's)",
     )
+    _of_part(p)
     _of_gauge(p)
     p.add_argument("--batch-size", type=int, metavar="N", help="Florence-2 only: pictures per batch (default: 8)")
     p.add_argument("--threads", type=int, default=None, help="number of CPU threads (default: number of cores)")
@@ -122,8 +123,8 @@ def _of_florence2(p: argparse.ArgumentParser) -> None:
     )
 
 
-def _of_gauge(p: argparse.ArgumentParser) -> None:
-    """Add the options that only a gauge has, and those on the part, which networks with golden NSOART have too."""
+def _of_part(p: argparse.ArgumentParser) -> None:
+    """Add the options on the part, which a gauge and networks with golden NSOART have."""
     for name in ("scene", "housing", "terminal"):
         p.add_argument(
             f"--{name}",
@@ -141,6 +142,10 @@ def _of_gauge(p: argparse.ArgumentParser) -> None:
     )
     marking = "name of the marking (print) on the part, for a network trained on NSOART pictures with golden references"
     p.add_argument("--marking", metavar="NAME", help=marking)
+
+
+def _of_gauge(p: argparse.ArgumentParser) -> None:
+    """Add the options that only a gauge has."""
     p.add_argument(
         "--find",
         action="store_true",
@@ -193,19 +198,43 @@ def _predictions(args: argparse.Namespace, files: Sequence[Path], kind: RunKind)
     if kind == FLORENCE:
         from trainer.florence2 import prediction as detection
 
-        boxes = args.positions, args.threshold, args.batch_size, args.allow_unfit
-        options = detection.Options(*boxes, sheets, tolerance, named, args.views or (), args.locate)
+        options = detection.Options(
+            positions=args.positions,
+            threshold=args.threshold,
+            batch_size=args.batch_size,
+            allow_unfit=args.allow_unfit,
+            sheets=sheets,
+            tolerance=tolerance,
+            part=named,
+            views=args.views or (),
+            locate=args.locate,
+        )
         return detection.predictions(args.model, files, options)
     if kind == GAUGE:
         from trainer.gauge import prediction as measuring
 
-        judged = measuring.parse_judge(args.judge)
-        part = args.scene, args.housing, args.terminal, args.camera
-        of_gauge = measuring.Options(*part, judged, sheets, tolerance, args.calibration, args.find)
+        of_gauge = measuring.Options(
+            scene=args.scene,
+            housing=args.housing,
+            terminal=args.terminal,
+            camera=args.camera,
+            judged=measuring.parse_judge(args.judge),
+            sheets=sheets,
+            tolerance=tolerance,
+            calibration=args.calibration,
+            find=args.find,
+        )
         return measuring.predictions(args.model, files, of_gauge)
     from trainer.vit import prediction
 
-    of_vit = prediction.Options(args.weights, args.threshold, args.allow_unfit, sheets, tolerance, named)
+    of_vit = prediction.Options(
+        weights=args.weights,
+        threshold=args.threshold,
+        allow_unfit=args.allow_unfit,
+        sheets=sheets,
+        tolerance=tolerance,
+        part=named,
+    )
     return prediction.predictions(args.model, files, of_vit)
 
 
