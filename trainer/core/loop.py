@@ -71,7 +71,7 @@ class Trained(NamedTuple):
     step: int
 
 
-class Measured(NamedTuple):
+class EpochScore(NamedTuple):
     """Measurement after an epoch: columns for metrics.csv, and the score that decides which epoch is the best.
 
     Scores are compared as tuples, higher is better; with None the epoch cannot be the best one.
@@ -115,7 +115,7 @@ class Trainee[Batch](Protocol):
     def is_due(self, epoch: int) -> bool:
         """Return whether the settings ask for a measurement after this epoch."""
 
-    def measure(self, epoch: int) -> Measured:
+    def measure(self, epoch: int) -> EpochScore:
         """Measure the network on validation, while it has the averaged weights; the first process's score counts."""
 
     def unmeasured(self) -> Row:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from generator.locating.landmarks import pitch_mm
 from trainer.core.distributed import Share
-from trainer.core.loop import Measured, Schedule, Trained
+from trainer.core.loop import EpochScore, Schedule, Trained
 from trainer.core.run_folder import Row
 from trainer.core.time_limit import Cost, seconds_per_step
 from trainer.gauge.batches import batch_of
@@ -161,7 +161,7 @@ class GaugeTrainee:
         """Return True: every epoch is followed by a measurement on validation."""
         return True
 
-    def measure(self, epoch: int) -> Measured:
+    def measure(self, epoch: int) -> EpochScore:
         """Validate on up to 48 pictures: loss (score: -loss), px errors (tips, edges), share of right presence."""
         self.network.eval()
         source = np.random.default_rng([_SEED_OF_VALIDATION, self.config.seed])
@@ -184,7 +184,7 @@ class GaugeTrainee:
             "val_edge_px": float(np.sqrt(edges[0] / edges[1])) if edges[1] else None,
             "val_presence": float(sums[2] / max(1.0, sums[1])),
         }
-        return Measured(row, (-lost / max(1, count),))
+        return EpochScore(row, (-lost / max(1, count),))
 
     def unmeasured(self) -> Row:
         """Return an empty row for metrics.csv; this training measures every epoch."""

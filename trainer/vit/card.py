@@ -26,7 +26,7 @@ BOTH_INPUTS = "pictures and their NSOART pictures, six channels"
 
 
 @dataclass(frozen=True)
-class Measured:
+class CardResults:
     """Measured results for the card: those in its YAML, tables in Markdown, a note, the section on operating points."""
 
     results: list[Result]
@@ -35,15 +35,15 @@ class Measured:
     points: str
 
 
-def measured_of(run: Path, summary: Mapping[str, Any]) -> Measured:
+def measured_of(run: Path, summary: Mapping[str, Any]) -> CardResults:
     """Read a run's results: those of `trainer.evaluate` if it measured the best weights, else those in `summary`."""
     document = results.evaluation_of(run)
     return _at_the_end(summary) if document is None else _evaluated(document, summary)
 
 
-def _at_the_end(summary: Mapping[str, Any]) -> Measured:
+def _at_the_end(summary: Mapping[str, Any]) -> CardResults:
     splits = summary["splits"]
-    return Measured(
+    return CardResults(
         [Result(n, "accuracy", "Accuracy", TASK, float(s["accuracy"])) for n, s in splits.items()],
         markdown(
             ("split", "parts" if summary.get("views") else "pictures", "accuracy", "balanced accuracy"),
@@ -55,7 +55,7 @@ def _at_the_end(summary: Mapping[str, Any]) -> Measured:
     )
 
 
-def _evaluated(document: Mapping[str, Any], summary: Mapping[str, Any]) -> Measured:
+def _evaluated(document: Mapping[str, Any], summary: Mapping[str, Any]) -> CardResults:
     found, lines, classes = [], [], []
     for name, m in document["splits"].items():
         for kind, title in (("accuracy", "Accuracy"), ("balanced_accuracy", "Balanced accuracy")):
@@ -79,7 +79,7 @@ def _evaluated(document: Mapping[str, Any], summary: Mapping[str, Any]) -> Measu
     if summary.get("views"):
         note += " The model judges parts, not pictures: all counts are of parts."
     tables = markdown(head, lines) + "\n\n" + markdown(by_class, classes)
-    return Measured(found, tables, note, operating_tables.markdown_section(document["splits"]))
+    return CardResults(found, tables, note, operating_tables.markdown_section(document["splits"]))
 
 
 def vit_card(

@@ -75,7 +75,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Measured:
+class EvaluationResult:
     """Results of an evaluation.
 
     Args:
@@ -264,13 +264,13 @@ def _lines(
 
 def measure(
     model: ViT, splits: Mapping[str, Split], held: FrozenThreshold, batch_size: int = 16, own: Gates | None = None
-) -> Measured:
+) -> EvaluationResult:
     """Measure each of `splits` with the run's thresholds and temperature (`held`).
 
     `own`: the run's gates, limits beyond which a picture is INVALID; None: no picture is.
     """
     config = model.config
-    found = Measured({}, [], {})
+    found = EvaluationResult({}, [], {})
     renamed: dict[str, str] = {}
     for name, split in splits.items():
         facts = row_facts.facts(split, config.ok_index)
@@ -297,7 +297,7 @@ def measure(
     return found
 
 
-def write_pictures(out: Path, model: ViT, splits: Mapping[str, Split], found: Measured) -> None:
+def write_pictures(out: Path, model: ViT, splits: Mapping[str, Split], found: EvaluationResult) -> None:
     """Write the plots and the sheets of mistakes of an evaluation into the folder `out`; `found`: its results."""
     classes, reports = model.config.classes, found.reports
     matrices = {name: np.array(r["confusion"]) for name, r in reports.items()}

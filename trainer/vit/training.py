@@ -19,7 +19,7 @@ from trainer.core.augmentation import Batch
 from trainer.core.console import say
 from trainer.core.default_paths import copy_dataset_files
 from trainer.core.distributed import Share, share_dropout, start
-from trainer.core.loop import Measured, Schedule, Trained
+from trainer.core.loop import EpochScore, Schedule, Trained
 from trainer.core.run_folder import Row
 from trainer.core.split import Data
 from trainer.core.time_limit import Cost, seconds_per_step
@@ -226,7 +226,7 @@ class ViTTrainee:
         """Return True: every epoch is measured."""
         return True
 
-    def measure(self, epoch: int) -> Measured:
+    def measure(self, epoch: int) -> EpochScore:
         """Measure loss and accuracies on the validation split; an epoch that had only close-ups is given no score.
 
         Pictures are judged at one place on the grid of patches, which is faster; at the end at all.
@@ -234,7 +234,7 @@ class ViTTrainee:
         self.answers = answer(self.network, self.validation, share=self.share, once=True)
         row = validation_row(self.answers, self.classes)
         score = (float(row["val_balanced_accuracy"]), -self.answers.loss)  # type: ignore[arg-type]
-        return Measured(row, score if epoch > self.plan.close_up_epochs else None)
+        return EpochScore(row, score if epoch > self.plan.close_up_epochs else None)
 
     def unmeasured(self) -> Row:
         """Return an empty row for metrics.csv; this training measures every epoch."""
