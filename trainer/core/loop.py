@@ -106,8 +106,8 @@ class Trainee[Batch](Protocol):
     def batches(self, epoch: int) -> Iterator[Sequence[Batch]]:
         """Seed the epoch's random numbers, and yield the batches of each step; the gradients of a step are averaged."""
 
-    def backward(self, batch: Batch, parts: int) -> None:
-        """Add the gradient of a batch's loss, divided by the number of batches in the step (`parts`)."""
+    def backward(self, batch: Batch, batches_per_step: int) -> None:
+        """Add the gradient of a batch's loss, divided by the number of batches in the step."""
 
     def trained(self, epoch: int, how: Trained) -> Row:
         """Return the epoch's training columns of metrics.csv; `train_loss` must be one of them."""

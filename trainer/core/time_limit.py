@@ -46,8 +46,8 @@ class Steps(Protocol):
     def batches(self, epoch: int) -> Iterator[Sequence[Any]]:
         """Yield the batches of an epoch, those of one optimizer step at a time."""
 
-    def backward(self, batch: Any, parts: int) -> None:
-        """Add the gradient of a batch's loss, divided by the step's number of batches (`parts`), to the parameters'."""
+    def backward(self, batch: Any, batches_per_step: int) -> None:
+        """Add the gradient of a batch's loss, divided by the step's number of batches, to the parameters'."""
 
 
 class Shortenable[Config](Protocol):

@@ -121,13 +121,13 @@ class Florence2Trainee:
             some = some[self.share.rank :: self.share.count]
             yield [some[at * size : (at + 1) * size] for at in range(self.config.accumulate)]
 
-    def backward(self, batch: Sequence[int], parts: int) -> None:
-        """Add a batch's gradient, scaled to give the mean over the step's `parts` batches and all processes."""
+    def backward(self, batch: Sequence[int], batches_per_step: int) -> None:
+        """Add a batch's gradient, scaled to give the mean over the step's batches and all processes."""
         examples, cells = self.examples.batch(batch, self._draws, self._close_ups)
         with self.share.accelerator.autocast():
             losses = self.network(examples, cells)
-        self.share.accelerator.backward(losses["loss"] / (parts * self.share.count))
-        share = 1 / (parts * self.steps(1))
+        self.share.accelerator.backward(losses["loss"] / (batches_per_step * self.share.count))
+        share = 1 / (batches_per_step * self.steps(1))
         for name in self._means:
             self._means[name] += float(losses[name].detach()) * share if name in losses else 0.0
 

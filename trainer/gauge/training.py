@@ -138,13 +138,13 @@ class GaugeTrainee:
         with self.share.accelerator.autocast():
             return self.network(crops, batch.marks, batch.besides, batch.kinds), batch
 
-    def backward(self, batch: Portion, parts: int) -> None:
-        """Add the gradient of a portion's loss, divided by `batch.total` and `parts`, the step's number of portions."""
+    def backward(self, batch: Portion, batches_per_step: int) -> None:
+        """Add the gradient of a portion's loss, divided by `batch.total` and by the step's number of portions."""
         found, truth = self._answer(batch.batch)
         value = loss(found, truth) / batch.total
-        self.share.accelerator.backward(value / parts)
+        self.share.accelerator.backward(value / batches_per_step)
         with torch.no_grad():
-            self._sums[0] += value / parts
+            self._sums[0] += value / batches_per_step
             self._sums[1:] += torch.stack(_tip_errors(found, truth))
 
     def trained(self, epoch: int, how: Trained) -> Row:

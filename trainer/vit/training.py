@@ -137,19 +137,19 @@ class ViTTrainee:
         self._tally()
         return ahead(steps_of(self.split, self.close_ups, self.config, self.plan, epoch, self.share))
 
-    def backward(self, batch: Portion, parts: int) -> None:
-        """Add the gradient of `batch`'s loss / `parts` (the step's number of portions); count right predictions."""
+    def backward(self, batch: Portion, batches_per_step: int) -> None:
+        """Add the gradient of `batch`'s loss, divided by the step's number of portions; count right predictions."""
         loss = torch.zeros((), device=self.device)
         if batch.close_ups is not None and batch.centres is not None:
             shown = _on(self.device, batch.close_ups)
             loss = loss + self._close_up_loss(shown, batch.close_up_count, batch.centres)
-            loss = loss + self._measure_loss(shown, parts)
+            loss = loss + self._measure_loss(shown, batches_per_step)
         if batch.pictures is not None:
             shown = _on(self.device, batch.pictures)
             loss = loss + self._picture_loss(shown, batch.picture_count)
-            loss = loss + self._measure_loss(shown, parts)
-        self.share.accelerator.backward(loss / parts)
-        self._sums[0] += loss.detach() / parts
+            loss = loss + self._measure_loss(shown, batches_per_step)
+        self.share.accelerator.backward(loss / batches_per_step)
+        self._sums[0] += loss.detach() / batches_per_step
 
     def _forward(self, pixels: Tensor, rows: int, views: int = 1) -> Prediction:
         """Run the network; logits in float32. The batch of all processes has `rows` examples of `views` pictures."""
@@ -173,13 +173,13 @@ class ViTTrainee:
             self.share.total,
         )
 
-    def _measure_loss(self, batch: Batch, parts: int) -> Tensor | float:
+    def _measure_loss(self, batch: Batch, batches_per_step: int) -> Tensor | float:
         """Compute the weighted loss of measures of the batch that the network got last; 0 if they are not trained."""
         if self.measures is None:
             return 0.0
         height, width = batch.pixels.shape[-2:]
         loss = self.measures.loss(batch.pins, (width, height), self.share.total)
-        self._sums[3] += loss.detach() / parts
+        self._sums[3] += loss.detach() / batches_per_step
         return self.config.measure_weight * loss
 
     def _close_up_loss(self, batch: Batch, count: int, centres: Tensor) -> Tensor:

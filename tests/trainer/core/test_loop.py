@@ -42,8 +42,8 @@ class Plane:
         self.lost: list[float] = []
         yield from zip(*[iter(torch.randperm(12).split(3))] * 2, strict=True)
 
-    def backward(self, batch: Tensor, parts: int) -> None:
-        loss = self.factor * (self.network(self.x[batch]) - self.y[batch]).square().mean() / parts
+    def backward(self, batch: Tensor, batches_per_step: int) -> None:
+        loss = self.factor * (self.network(self.x[batch]) - self.y[batch]).square().mean() / batches_per_step
         loss.backward()
         self.lost.append(float(loss.detach()))
 
