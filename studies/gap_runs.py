@@ -44,7 +44,7 @@ class MeasuredRun:
         """
         found = run_kind(folder)
         kind = GAUGE if found is RunKind.GAUGE else CLASSIFIER
-        weights = frozen_threshold.digest(folder / BEST)
+        weights = frozen_threshold.sha256_of_weights(folder / BEST)
         return cls(folder, kind, folder.resolve().name, weights, _cameras(folder, kind), found is not RunKind.FLORENCE2)
 
     def key(self, width: int) -> str:

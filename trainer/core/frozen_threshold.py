@@ -77,7 +77,7 @@ class FrozenThreshold:
         return {**vars(self), "fitness": fitness, "calibration": calibration}
 
 
-def digest(path: Path) -> str:
+def sha256_of_weights(path: Path) -> str:
     """Compute the SHA-256 of a file of weights, in hex.
 
     Raises:
@@ -153,7 +153,7 @@ def decided_by(
     check = max_escape.choose(parts, ng, scores, rate, threshold, limits.overkill) if rate else None
     limits = replace(limits, escape=check.threshold) if check else limits
     return FrozenThreshold(
-        weights_sha256=digest(run / run_folder.BEST),
+        weights_sha256=sha256_of_weights(run / run_folder.BEST),
         threshold=limits.threshold,
         temperature=temperature,
         pictures=len(scores),
@@ -230,7 +230,7 @@ def load(run: Path) -> FrozenThreshold | None:
             f"{held.limits} and temperature {held.temperature}; delete the file and choose them again with `python -m "
             "trainer.evaluate`"
         )
-    if held.weights_sha256 != digest(run / run_folder.BEST):
+    if held.weights_sha256 != sha256_of_weights(run / run_folder.BEST):
         raise InputError(
             f"{path}: expected thresholds chosen with the weights in {run_folder.BEST}, got some chosen with other "
             "weights; finish the training with --resume, or delete the file and choose them again with `python -m "

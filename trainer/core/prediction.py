@@ -29,7 +29,7 @@ PREDICTIONS = "predictions.json"
 # Mark of every sheet, to know our own: an interrupted prediction leaves sheets without predictions.json.
 MARK = "Pinsight trainer.predict"
 # The characteristics that a class of defect covers: key `judged` of a verdict.
-CHARACTERISTICS = {"BENDNG": ("true_position",), "NUKENG": ("retraction", "presence"), "OTHERNG": ("other",)}
+CHARACTERISTICS_OF_CLASS = {"BENDNG": ("true_position",), "NUKENG": ("retraction", "presence"), "OTHERNG": ("other",)}
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class VerdictWriter:
             sha256=sha256_or_none(single) if single else {v: sha256_or_none(file) or "" for v, file in views.items()},
             model={"name": self.name, "hash": self.sha256},
             tolerance=self.tolerance,
-            judged=[one for name in self.classes for one in CHARACTERISTICS.get(name, ())],
+            judged=[one for name in self.classes for one in CHARACTERISTICS_OF_CLASS.get(name, ())],
             pins=pins,
             boxes=boxes,
         )

@@ -167,7 +167,7 @@ def _by(run: Path, options: Options, guides: _Guides) -> _By:
     held = frozen_threshold.load(run)
     unfit = (NOT_MEASURED,) if held is None or held.fitness is None else held.fitness.unfit
     limits = Thresholds.at(inspector.detector.threshold) if held is None else held.limits
-    sha256 = frozen_threshold.digest(run / BEST) if held is None else held.weights_sha256
+    sha256 = frozen_threshold.sha256_of_weights(run / BEST) if held is None else held.weights_sha256
     gates = Gates.load(run)
     unfit = (*unfit, *gates.missing)
     writer = VerdictWriter.of(run, sha256, inspector.detector.labels, unfit, options.allow_unfit, options.tolerance)

@@ -28,7 +28,7 @@ from trainer.core import adaptation, run_folder
 from trainer.core.adaptation import Adaptation
 from trainer.core.console import say
 from trainer.core.errors import InputError, as_input_error
-from trainer.core.frozen_threshold import digest as sha256_of_weights
+from trainer.core.frozen_threshold import sha256_of_weights
 from trainer.core.prediction import Prediction, Predictions, sha256_or_none
 from trainer.core.split import open_picture
 from trainer.gauge.finder import TorchFinder

@@ -125,7 +125,7 @@ def load_classifier(run: Path, options: Options) -> Classifier:
     model = vit_run.load_model(run, weights)
     held = frozen_threshold.load(run) if weights == "best" else None
     gates = Gates.load(run, vit_run.WEIGHTS[weights])
-    sha256, unfit = frozen_threshold.digest(run / vit_run.WEIGHTS[weights]), unfit_reasons(run, weights)
+    sha256, unfit = frozen_threshold.sha256_of_weights(run / vit_run.WEIGHTS[weights]), unfit_reasons(run, weights)
     adapted = adaptation.load(run)
     writer = VerdictWriter.of(
         run, sha256, model.config.classes, (*unfit, *gates.missing), options.allow_unfit, options.tolerance
