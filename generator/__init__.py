@@ -8,6 +8,7 @@ interchange    `import` and `export` convert other tools' labelled pictures, one
 reporting      `report` writes an HTML page about a dataset
 soart          `inspect` compares pictures with pictures of good parts, without training
 calibrating    `calibrate` finds the geometry of cameras
+matching       `match` fits a scene file to photographs of a station
 locating       finds a part's pose in pictures, and measures its pins
 verdict        decides OK or NG, and whether a picture can be judged
 io             decodes pictures, checks and writes files, runs processes

@@ -14,5 +14,6 @@ vit_learning         learning curves for the forecasts of trainer.vit, and a tab
 gauge_search, search_pictures    how often a gauge finds its connector in composed photographs, for the same page
 reality_gap          what runs do on foreign stations and on a disturbed shop floor, for docs/explanation/reality_gap.md
 detector_beside      a RetinaNet beside Florence-2, from equal pictures in equal time, for docs/explanation/florence2.md
-foreign_stations, gap_measures, gap_tables    its stations; verdicts beside the truth; its tables
+foreign_stations, gap_runs    its stations; the runs that it measures
+gap_measures, gap_tables      verdicts beside the truth; its tables
 """

@@ -11,9 +11,8 @@ from studies.gap_tables import CLASSIFIER, GAUGE, INSPECT
 from trainer.core import frozen_threshold
 from trainer.core.decision import EVEN
 from trainer.core.errors import InputError
-from trainer.core.run_folder import BEST, CONFIG, kind_of, read_json
-from trainer.florence2.run import FORMAT as DETECTION_FORMAT
-from trainer.gauge.run import FORMAT as GAUGE_FORMAT
+from trainer.core.run_folder import BEST, CONFIG, read_json
+from trainer.run_kinds import RunKind, run_kind
 
 
 @dataclass(frozen=True)
@@ -43,10 +42,10 @@ class MeasuredRun:
         Raises:
             InputError: the run has no weights, or judges parts by a camera that no station of the study has.
         """
-        form = kind_of(folder)
-        kind = GAUGE if form == GAUGE_FORMAT else CLASSIFIER
-        weights = frozen_threshold.digest(folder / BEST)
-        return cls(folder, kind, folder.resolve().name, weights, _cameras(folder, kind), form != DETECTION_FORMAT)
+        found = run_kind(folder)
+        kind = GAUGE if found is RunKind.GAUGE else CLASSIFIER
+        weights = frozen_threshold.sha256_of_weights(folder / BEST)
+        return cls(folder, kind, folder.resolve().name, weights, _cameras(folder, kind), found is not RunKind.FLORENCE2)
 
     def key(self, width: int) -> str:
         """Return a name that no other weights and no other width (px) of the pictures have."""

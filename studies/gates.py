@@ -35,8 +35,7 @@ from studies.tables import table
 from trainer.core.errors import InputError
 from trainer.core.gates import Gates
 from trainer.core.options import main_of
-from trainer.core.run_folder import kind_of
-from trainer.florence2.run import FORMAT as DETECTION_FORMAT
+from trainer.run_kinds import RunKind, run_kind
 
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "gates.md"
 REGULAR = "regular"
@@ -234,7 +233,7 @@ def measured(pictures: Path, judges: Mapping[str, Judge]) -> str:
 
 def judges_of(runs: Sequence[Path]) -> dict[str, Judge]:
     """Return the judge of each run, headed ViT or Florence-2, with the run's path if several runs are of one kind."""
-    kinds = [FLORENCE2 if kind_of(run) == DETECTION_FORMAT else VIT for run in runs]
+    kinds = [FLORENCE2 if run_kind(run) is RunKind.FLORENCE2 else VIT for run in runs]
     heads = [kind if kinds.count(kind) == 1 else f"{kind} `{run}`" for run, kind in zip(runs, kinds, strict=True)]
     makers = {VIT: judge_of_run, FLORENCE2: judge_of_gates}
     return {head: makers[kind](run) for head, run, kind in zip(heads, runs, kinds, strict=True)}

@@ -31,7 +31,7 @@ from trainer.gauge.data import read_gauge_data
 from trainer.gauge.evaluation import camera_sets, measure_split
 from trainer.gauge.figures import true_position
 from trainer.gauge.finder import TorchFinder
-from trainer.gauge.measuring import AXES, Measured, table_of
+from trainer.gauge.measuring import AXES, MeasuredCapture, table_of
 from trainer.gauge.picture import GaugeData
 from trainer.gauge.run import GaugeRun, load_run
 
@@ -151,7 +151,7 @@ def capability(
     return found
 
 
-def _at_true_pose(measured: Sequence[Measured], data: GaugeData, run: GaugeRun) -> list[Measured]:
+def _at_true_pose(measured: Sequence[MeasuredCapture], data: GaugeData, run: GaugeRun) -> list[MeasuredCapture]:
     finder, factors = TorchFinder(run.network, run.uncertainty.scales), run.factors
     found = []
     for one in measured:
@@ -161,7 +161,7 @@ def _at_true_pose(measured: Sequence[Measured], data: GaugeData, run: GaugeRun) 
         seen = [sight(view, queries, finder, first.pose, np.arange(queries.pins)) for view in one.capture.views]
         looks = {view: found.features for view, found in one.looks.items()}
         pins = measure(seen, queries, pose, factors.correction(looks, first.key))
-        found.append(Measured(one.capture, pose, pins))
+        found.append(MeasuredCapture(one.capture, pose, pins))
     return found
 
 

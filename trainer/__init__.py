@@ -4,7 +4,10 @@ core           modules that all three kinds of network use: data, augmentation, 
 vit            a small vision transformer; it classifies pictures, or parts that several cameras show
 florence2      Florence-2, which draws a box round each defect
 gauge          a network that measures every pin of a connector in mm
-predict, evaluate, attention, export, report, push     commands, which call the packages above
+features       networks that compute features, as ONNX files for `generator inspect --features`
+run_kinds      which kind of run a folder holds
+predict, evaluate, adapt, attention, export, report, push     commands, which call the packages above
+hub            runs of a ViT in transformers
 
 Code that decides between OK and NG: `core.decision` (threshold and temperature), `vit.verdicts`, `florence2.verdicts`,
 `generator.locating.judge` (gauge). A new evaluation measure belongs into `vit.metrics`, `florence2.metrics` or

@@ -18,9 +18,8 @@ from trainer.core.errors import InputError
 from trainer.core.options import main_of, number, parser_with_example
 from trainer.core.picture_transform import KINDS
 from trainer.core.prediction import find_pictures
-from trainer.core.run_folder import check_place, kind_of
-from trainer.florence2.run import FORMAT as DETECTION_FORMAT
-from trainer.gauge.run import FORMAT as GAUGE_FORMAT
+from trainer.core.run_folder import check_place
+from trainer.run_kinds import RunKind, run_kind
 
 EXAMPLE = """example:
   python -m trainer.adapt --model runs/gauge --data datasets/gauge --photos photos --out runs/gauge_line3
@@ -90,7 +89,8 @@ def _of_gauge(args: argparse.Namespace, photos: list[Path], kinds: tuple[str, ..
     from trainer.gauge import adapting
     from trainer.gauge.prediction import Options, parse_judge
 
-    options = Options(args.scene, args.housing, args.terminal, args.camera, parse_judge(args.judge))
+    part = {name: getattr(args, name) for name in PART}
+    options = Options(**part, judged=parse_judge(args.judge))
     return adapting.adapt(
         adapting.Asked(args.model, args.data, photos, args.out, kinds, options, args.scatter or 0.0, args.reference)
     )
@@ -109,8 +109,8 @@ def run(args: argparse.Namespace) -> int:
     """Make the adapted run as the options say; returns the exit code."""
     if args.threads is not None:
         torch.set_num_threads(args.threads)
-    kind = kind_of(args.model)
-    if kind == DETECTION_FORMAT:
+    kind = run_kind(args.model)
+    if kind is RunKind.FLORENCE2:
         raise InputError(f"--model {args.model}: expected the run of a ViT or gauge, got a run of Florence-2")
     check_place(args.out)
     if args.out.is_dir() and any(args.out.iterdir()):
@@ -120,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
     is_new = not args.out.is_dir()
     args.out.mkdir(parents=True, exist_ok=True)
     try:
-        document = (_of_gauge if kind == GAUGE_FORMAT else _of_vit)(args, photos, kinds)
+        document = (_of_gauge if kind is RunKind.GAUGE else _of_vit)(args, photos, kinds)
     except BaseException:
         if is_new:
             shutil.rmtree(args.out, ignore_errors=True)

@@ -13,9 +13,8 @@ import torch
 from trainer.core import adaptation, settings
 from trainer.core.errors import InputError
 from trainer.core.options import add_device, device_of, main_of, number
-from trainer.core.run_folder import check_place, kind_of
-from trainer.florence2.run import FORMAT as DETECTION_FORMAT
-from trainer.gauge.run import FORMAT as GAUGE_FORMAT
+from trainer.core.run_folder import check_place
+from trainer.run_kinds import RunKind, run_kind
 from trainer.vit import results, run_page
 from trainer.vit.attention import PICTURES, PROBES, SPLIT, Asked, show
 
@@ -64,8 +63,8 @@ def parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Draw and score the maps as the options say; returns the exit code."""
-    others = {DETECTION_FORMAT: "Florence-2", GAUGE_FORMAT: "a gauge"}
-    if other := others.get(kind_of(args.model) or ""):
+    others = {RunKind.FLORENCE2: "Florence-2", RunKind.GAUGE: "a gauge"}
+    if other := others.get(run_kind(args.model)):
         raise InputError(f"--model {args.model}: expected the run of a ViT, got a run of {other}")
     adaptation.refuse(args.model, "trainer.attention")
     if args.threads is not None:

@@ -15,10 +15,9 @@ import torch
 from trainer.core import settings
 from trainer.core.errors import InputError
 from trainer.core.options import add_device, device_of, main_of, number, parser_with_example
-from trainer.core.run_folder import check_place, kind_of
+from trainer.core.run_folder import check_place
 from trainer.florence2.run import DRAWN_TEXTS
-from trainer.florence2.run import FORMAT as DETECTION_FORMAT
-from trainer.gauge.run import FORMAT as GAUGE_FORMAT
+from trainer.run_kinds import RunKind, run_kind
 
 OUT, BATCH = "evaluation", 16
 DIGITS_HELP = (
@@ -164,11 +163,12 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or args.model / OUT
     check_place(out)
     splits = tuple(dict.fromkeys(args.split or ()))
-    if args.digits and kind_of(args.model) != DETECTION_FORMAT:
+    kind = run_kind(args.model)
+    if args.digits and kind is not RunKind.FLORENCE2:
         raise InputError(f"--digits applies to Florence-2 runs only; {args.model} is the run of another network")
-    if kind_of(args.model) == DETECTION_FORMAT:
+    if kind is RunKind.FLORENCE2:
         _of_florence2(args, splits, out)
-    elif kind_of(args.model) == GAUGE_FORMAT:
+    elif kind is RunKind.GAUGE:
         _of_gauge(args, splits, out)
     else:
         _of_vit(args, splits, out)

@@ -15,9 +15,7 @@ from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.onnx_file import OPSET
 from trainer.core.options import main_of
-from trainer.core.run_folder import kind_of
-from trainer.florence2.run import FORMAT as DETECTION_FORMAT
-from trainer.gauge.run import FORMAT as GAUGE_FORMAT
+from trainer.run_kinds import RunKind, run_kind
 from trainer.vit.onnx_export import export_run
 
 
@@ -74,9 +72,10 @@ def run(args: argparse.Namespace) -> int:
         return _export_features(args)
     if args.blocks is not None or args.enlarge != 1:
         raise InputError("--blocks and --enlarge: expected --features or --imagenet with them, got neither")
-    if kind_of(args.model) == DETECTION_FORMAT:
+    kind = run_kind(args.model)
+    if kind is RunKind.FLORENCE2:
         raise InputError(f"--model {args.model}: expected the run of a ViT or gauge, got a run of Florence-2")
-    if kind_of(args.model) == GAUGE_FORMAT:
+    if kind is RunKind.GAUGE:
         from trainer.gauge import onnx_export as measuring
 
         if args.weights != "best":
@@ -99,7 +98,7 @@ def _export_features(args: argparse.Namespace) -> int:
 
     if args.imagenet and (args.blocks is not None or args.weights != "best"):
         raise InputError("--imagenet: expected no --blocks and --weights, which are of a ViT, got one")
-    if not args.imagenet and kind_of(args.model) in (DETECTION_FORMAT, GAUGE_FORMAT):
+    if not args.imagenet and run_kind(args.model) is not RunKind.VIT:
         raise InputError(f"--features: expected the run of a ViT, got {args.model}, a run of another kind")
     features = imagenet_features() if args.imagenet else vit_features(args.model, args.weights, args.blocks)
     features = enlarged(features, args.enlarge)

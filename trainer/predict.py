@@ -21,7 +21,7 @@ from trainer.core.errors import InputError
 from trainer.core.options import main_of
 from trainer.core.prediction import (
     PREDICTIONS,
-    Judging,
+    Predictions,
     check_json,
     check_sheets,
     find_pictures,
@@ -29,12 +29,10 @@ from trainer.core.prediction import (
     sheet_names,
     write_sheet,
 )
-from trainer.core.run_folder import kind_of
-from trainer.florence2.run import FORMAT as DETECTION_FORMAT
-from trainer.gauge.run import FORMAT as GAUGE_FORMAT
+from trainer.run_kinds import RunKind, run_kind
 
-# Options that apply to runs of one kind, or of two, by the kind's name.
-VIT, FLORENCE, GAUGE = "ViT", "Florence-2", "gauge"
+VIT, FLORENCE, GAUGE = RunKind.VIT, RunKind.FLORENCE2, RunKind.GAUGE
+# Kinds of run to which an option applies, by the option's name; options that are not here apply to all.
 OPTIONS_OF = {
     "weights": (VIT,),
     "positions": (FLORENCE,),
@@ -91,6 +89,7 @@ def parser() -> argparse.ArgumentParser:
         help="limits in mm such as true_position_mm=0.6,r1c2.retraction_mm=0.5. A gauge judges by these limits; a ViT "
         "or Florence-2 only warns if it was trained under other limits (default: the run's)",
     )
+    _of_part(p)
     _of_gauge(p)
     p.add_argument("--batch-size", type=int, metavar="N", help="Florence-2 only: pictures per batch (default: 8)")
     p.add_argument("--threads", type=int, default=None, help="number of CPU threads (default: number of cores)")
@@ -124,8 +123,8 @@ def _of_florence2(p: argparse.ArgumentParser) -> None:
     )
 
 
-def _of_gauge(p: argparse.ArgumentParser) -> None:
-    """Add the options that only a gauge has, and those on the part, which networks with golden NSOART have too."""
+def _of_part(p: argparse.ArgumentParser) -> None:
+    """Add the options on the part, which a gauge and networks with golden NSOART have."""
     for name in ("scene", "housing", "terminal"):
         p.add_argument(
             f"--{name}",
@@ -143,6 +142,10 @@ def _of_gauge(p: argparse.ArgumentParser) -> None:
     )
     marking = "name of the marking (print) on the part, for a network trained on NSOART pictures with golden references"
     p.add_argument("--marking", metavar="NAME", help=marking)
+
+
+def _of_gauge(p: argparse.ArgumentParser) -> None:
+    """Add the options that only a gauge has."""
     p.add_argument(
         "--find",
         action="store_true",
@@ -164,7 +167,7 @@ def _of_gauge(p: argparse.ArgumentParser) -> None:
     )
 
 
-def _check_options(args: argparse.Namespace, kind: str) -> None:
+def _check_options(args: argparse.Namespace, kind: RunKind) -> None:
     """Refuse options that do not apply to this kind of run, and numbers out of range."""
     problems = [
         f"--{name.replace('_', '-')} applies to {' and '.join(kinds)} runs only, got a run of {kind}"
@@ -188,27 +191,51 @@ def _check_options(args: argparse.Namespace, kind: str) -> None:
         raise InputError(problems)
 
 
-def _judging(args: argparse.Namespace, files: Sequence[Path], kind: str) -> Judging:
-    """Return the `Judging` of the picture files by the run --model, of this kind; pictures are not yet judged."""
+def _predictions(args: argparse.Namespace, files: Sequence[Path], kind: RunKind) -> Predictions:
+    """Return the `Predictions` of the picture files by the run --model, of this kind; pictures are not yet judged."""
     sheets, tolerance = args.out is not None, _tolerance(args)
     named = {name: getattr(args, name) for name in (*PART, "marking")}
     if kind == FLORENCE:
         from trainer.florence2 import prediction as detection
 
-        boxes = args.positions, args.threshold, args.batch_size, args.allow_unfit
-        options = detection.Options(*boxes, sheets, tolerance, named, args.views or (), args.locate)
-        return detection.judging(args.model, files, options)
+        options = detection.Options(
+            positions=args.positions,
+            threshold=args.threshold,
+            batch_size=args.batch_size,
+            allow_unfit=args.allow_unfit,
+            sheets=sheets,
+            tolerance=tolerance,
+            part=named,
+            views=args.views or (),
+            locate=args.locate,
+        )
+        return detection.predictions(args.model, files, options)
     if kind == GAUGE:
         from trainer.gauge import prediction as measuring
 
-        judged = measuring.parse_judge(args.judge)
-        part = args.scene, args.housing, args.terminal, args.camera
-        of_gauge = measuring.Options(*part, judged, sheets, tolerance, args.calibration, args.find)
-        return measuring.judging(args.model, files, of_gauge)
+        of_gauge = measuring.Options(
+            scene=args.scene,
+            housing=args.housing,
+            terminal=args.terminal,
+            camera=args.camera,
+            judged=measuring.parse_judge(args.judge),
+            sheets=sheets,
+            tolerance=tolerance,
+            calibration=args.calibration,
+            find=args.find,
+        )
+        return measuring.predictions(args.model, files, of_gauge)
     from trainer.vit import prediction
 
-    of_vit = prediction.Options(args.weights, args.threshold, args.allow_unfit, sheets, tolerance, named)
-    return prediction.judging(args.model, files, of_vit)
+    of_vit = prediction.Options(
+        weights=args.weights,
+        threshold=args.threshold,
+        allow_unfit=args.allow_unfit,
+        sheets=sheets,
+        tolerance=tolerance,
+        part=named,
+    )
+    return prediction.predictions(args.model, files, of_vit)
 
 
 def _tolerance(args: argparse.Namespace) -> dict[str, float]:
@@ -224,13 +251,13 @@ def _tolerance(args: argparse.Namespace) -> dict[str, float]:
 def run(args: argparse.Namespace) -> int:
     """Judge the pictures, print and write all verdicts; then return 0, or raise InputError if files were unreadable."""
     files = find_pictures(args.images)
-    kind = {DETECTION_FORMAT: FLORENCE, GAUGE_FORMAT: GAUGE}.get(kind_of(args.model) or "", VIT)
+    kind = run_kind(args.model)
     _check_options(args, kind)
     if args.threads is not None:
         torch.set_num_threads(args.threads)
-    judging = _judging(args, files, kind)
-    sheets = sheet_names(judging.places)
-    names = dict(zip(judging.places, sheets, strict=True))
+    predictions = _predictions(args, files, kind)
+    sheets = sheet_names(predictions.places)
+    names = dict(zip(predictions.places, sheets, strict=True))
     if args.json is not None:
         read = [*files, *filter(None, (args.positions, args.locate, args.calibration))]
         check_json(args.json, read, args.model, [args.out / name for name in sheets] if args.out else [])
@@ -240,7 +267,7 @@ def run(args: argparse.Namespace) -> int:
     targets = [path for path in (args.json, args.out / PREDICTIONS if args.out else None) if path is not None]
     verdicts: list[dict[str, Any]] = []
     problems: list[str] = []
-    for one in tqdm(judging.outcomes, total=len(sheets), unit="picture", disable=None):
+    for one in tqdm(predictions.outcomes, total=len(sheets), unit="picture", disable=None):
         if not verdicts:  # the run could be loaded
             remove_earlier(targets, args.out, sheets)
         problems += one.problems

@@ -15,10 +15,8 @@ from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.options import main_of, parser_with_example
 from trainer.core.publication import CARD, push
-from trainer.core.run_folder import kind_of
 from trainer.florence2 import publication as detection
-from trainer.florence2.run import FORMAT as DETECTION_FORMAT
-from trainer.gauge.run import FORMAT as GAUGE_FORMAT
+from trainer.run_kinds import RunKind, run_kind
 from trainer.vit import publication
 
 EXAMPLE = """example:
@@ -53,13 +51,13 @@ def run(args: argparse.Namespace) -> int:
     if problems := [problem for option, name in names if (problem := name_problem(name, option))]:
         raise InputError(problems)
     adaptation.refuse(args.run, "a model on the Hub")
-    kind = kind_of(args.run)
-    if kind == GAUGE_FORMAT:
+    kind = run_kind(args.run)
+    if kind is RunKind.GAUGE:
         raise InputError(
             f"{args.run}: expected the run of a ViT or Florence-2, got a run of a gauge, which has no model card; "
             "`python -m trainer.export` writes a gauge to one file"
         )
-    of_kind = detection if kind == DETECTION_FORMAT else publication
+    of_kind = detection if kind is RunKind.FLORENCE2 else publication
     files = of_kind.files_of(args.run, args.to, args.dataset, args.license)
     sizes = {n: f.stat().st_size if isinstance(f, Path) else len(f) for n, f in files.items()}
     say(f"to upload: {len(files)} files, {sum(sizes.values()) / 1e6:.1f} MB; model card: {args.run / CARD}")

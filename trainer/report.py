@@ -8,9 +8,8 @@ from trainer.core import adaptation
 from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.options import main_of
-from trainer.core.run_folder import REPORT, kind_of
-from trainer.florence2.run import FORMAT as DETECTION_FORMAT
-from trainer.gauge.run import FORMAT as GAUGE_FORMAT
+from trainer.core.run_folder import REPORT
+from trainer.run_kinds import RunKind, run_kind
 from trainer.vit.run_page import write_page
 
 
@@ -27,8 +26,8 @@ def parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Write the HTML page on a ViT's run; returns the exit code."""
-    others = {DETECTION_FORMAT: "Florence-2", GAUGE_FORMAT: "a gauge"}
-    if other := others.get(kind_of(args.run) or ""):
+    others = {RunKind.FLORENCE2: "Florence-2", RunKind.GAUGE: "a gauge"}
+    if other := others.get(run_kind(args.run)):
         page = args.run / REPORT
         raise InputError(f"{args.run}: expected the run of a ViT, got one of {other}, whose training writes {page}")
     if (args.run / adaptation.FILE).is_file():

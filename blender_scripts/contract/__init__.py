@@ -4,7 +4,8 @@ connector.py       a whole scene file, and checks that its tables fit together
 positions.py  terminals.py  housings.py  cad_file.py  rig.py    its tables: pins, shapes, cameras and light
 contour.py  lettering.py    outlines of openings and blocks; the font of the print on a housing
 scene_hash.py      SHA-256 of what pictures depend on in a scene file
-scatter.py  photographs.py  manufacturing scatter; pictures of the table under the part
+scatter.py  photographs.py  world.py    manufacturing scatter; pictures of the table under the part;
+                   random changes of what a fitted scene leaves open (the wide world)
 datum.py  tolerance.py      the datum of measurements; limits on a pin's measures
 nominal_position.py         a pin position as on a connector's drawing
 toml_section.py  csv_file.py  text_file.py     readers of TOML, CSV and text files, which report every mistake

@@ -10,6 +10,7 @@ assignment.py    kinds of defect and positions of each picture, balanced
 drawing.py  defect_values.py  part_class.py    sizes and part numbers, drawn until the part has its class
 measuring.py  displacement.py  spec_measurement.py  pin_table.py    designs that displace every pin, for measuring
 row.py           one picture of a design, and the order of pictures
+random_connectors.py    `generator connectors`: scene files of random connectors
 check.py  frame.py  aliasing.py  position_map.py    `generator check`: balance, aliasing, cost; a map of the pins
 plausibility.py  housing_fit.py  symmetry.py    the warnings of `generator check`
 """

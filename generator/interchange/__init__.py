@@ -8,7 +8,8 @@ an import format, write a function that returns `labelled.Found` and list it in 
 
 importing    `generator import`
 placing      assigns run names, part numbers and splits to imported pictures
-photo_rows   checks photographs and makes their rows
+photo_rows   checks photographs and makes their rows; same_pictures finds those with the same pixels
+yaml_text    parses YAML whose values are all texts
 mixing       mixes imported rows with those of another dataset
 exporting    `generator export`
 """

@@ -5,6 +5,7 @@ pictures       decodes pictures for all commands: suffixes, orientation, bit dep
 drawing        draws boxes, verdicts and captions on pictures, and sheets of pictures
 json_text      parses JSON strictly: no key twice in an object
 csv_text       rows as the text of a CSV file
+srgb           the sRGB coding of linear light
 mask_files     separates the masks of an anomaly data set from its photographs
 pin_boxes      reads the file of the option `--positions`: the boxes of the pins in a picture
 file_names     finds files whose names another system wrote in another case or Unicode form

@@ -3,5 +3,6 @@
 - `envelope`: the four verdicts, and the JSON document that every judging command writes for a picture or part.
 - `conformity`: decisions on measured pins by a tolerance, with the uncertainty of the measures.
 - `gates`: whether a picture can be judged: size, exposure, contrast, sharpness, noise, orientation, appearance, colour.
+- `feature_gate`: how far a picture is from the training pictures, in the network's features.
 - `measures`, `appearance`, `colours`, `orientation`, `tails`: what the gates measure, and how their limits are set.
 """

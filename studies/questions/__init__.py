@@ -2,6 +2,9 @@
 
 `section(found, picture)` of each module draws the question's finished runs into the PNG file `picture`, and returns the
 section's paragraphs in Markdown.
+
+ladder, supervision, improvement, views, pretraining, attention, florence2, soart    questions 1 to 8
+curves, shares                                                    curves over epochs; reading shares from results
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from generator.io.palette import hue, rgb
 from tests.conftest import edited
 from tests.other_python import other_python
 from trainer import predict
-from trainer.core.frozen_threshold import digest
+from trainer.core.frozen_threshold import sha256_of_weights
 from trainer.core.prediction import sheet_names
 from trainer.predict import main
 from trainer.vit.prediction import unfit_reasons
@@ -168,7 +168,7 @@ def test_a_verdict_is_an_envelope_with_the_keys_of_before(trained_run, pictures,
     for one in json.loads((tmp_path / "v.json").read_text()):
         assert one["schema"] == "pinsight-verdict/1" and one["software"].startswith("pinsight") and one["time"]
         assert one["sha256"] == hashlib.sha256(Path(one["file"]).read_bytes()).hexdigest()
-        assert one["model"] == {"name": "run", "hash": digest(trained_run / "best.safetensors")}
+        assert one["model"] == {"name": "run", "hash": sha256_of_weights(trained_run / "best.safetensors")}
         assert one["judged"] == ["true_position", "retraction", "presence"] and one["pins"] == one["boxes"] == []
         assert {"label", "confidence", "probabilities", "peak_px", "peak_class", "peak_probability"} <= set(one)
         assert (one["reasons"] == []) == (one["verdict"] == "OK")

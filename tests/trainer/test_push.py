@@ -13,7 +13,7 @@ from tests.generator.dataset.local_hub import TOKEN, Hub, environment, local_hub
 from tests.generator.reporting.page_reader import read_page
 from tests.trainer.conftest import dying_in_epoch
 from trainer.core.card import is_ours
-from trainer.core.frozen_threshold import digest
+from trainer.core.frozen_threshold import sha256_of_weights
 from trainer.evaluate import main as evaluate
 from trainer.florence2.card import model_card
 from trainer.florence2.publication import files_of as detection_files
@@ -94,12 +94,12 @@ def test_a_summary_of_other_weights_is_refused_until_the_training_has_finished(
         assert train([*given, *options]) == 1
     assert train([*given, "--resume", "--time-limit", "1e-5"]) == 0
     summary = json.loads((run / "summary.json").read_text("utf-8"))
-    first = digest(run / "best.safetensors")
+    first = sha256_of_weights(run / "best.safetensors")
     assert summary["best_epoch"] == 1 and summary["weights_sha256"] == first
     assert "logit_temperature" in (run / "config.json").read_text("utf-8")
     with dying_in_epoch(6):
         assert train([*given, "--resume"]) == 1
-    assert digest(run / "best.safetensors") != first
+    assert sha256_of_weights(run / "best.safetensors") != first
     assert "logit_temperature" not in (run / "config.json").read_text("utf-8")
     push_it, show_it = [str(run), "--to", "me/pins", "--dry-run"], [str(run)]
     capsys.readouterr()

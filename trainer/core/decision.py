@@ -37,8 +37,8 @@ EVEN = 0.5
 
 
 @dataclass(frozen=True)
-class Limits:
-    """Thresholds of the score of a picture or part: escape <= threshold <= overkill.
+class Thresholds:
+    """The three thresholds of the score of a picture or part: escape <= threshold <= overkill.
 
     Args:
         threshold: From this score on (and from 0.5 on, if that is lower) the predicted class is a class of defect.
@@ -51,17 +51,17 @@ class Limits:
     overkill: float
 
     @classmethod
-    def at(cls, threshold: float) -> "Limits":
-        """Return limits that all equal `threshold`, so that no score lies between escape and overkill threshold."""
+    def at(cls, threshold: float) -> "Thresholds":
+        """Return thresholds that all equal `threshold`, so that no score lies between escape and overkill threshold."""
         return cls(threshold, threshold, threshold)
 
-    def with_threshold(self, threshold: float | None) -> "Limits":
-        """Return limits for --threshold: NG from `threshold` on, OK below both it and `escape`; None: no change."""
-        return self if threshold is None else Limits(threshold, min(self.escape, threshold), threshold)
+    def with_threshold(self, threshold: float | None) -> "Thresholds":
+        """Return those for --threshold: NG from `threshold` on, OK below both it and `escape`; None: no change."""
+        return self if threshold is None else Thresholds(threshold, min(self.escape, threshold), threshold)
 
 
 def verdict_of(
-    score: float, limits: Limits, invalid: Sequence[str] = (), name: str = "P(NG)"
+    score: float, limits: Thresholds, invalid: Sequence[str] = (), name: str = "P(NG)"
 ) -> tuple[Verdict, list[str]]:
     """Return the verdict for a score and the reasons for it (none for OK); all verdicts from scores are made here.
 
@@ -84,7 +84,7 @@ def verdict_of(
     ]
 
 
-def verdicts_of(scores: np.ndarray, limits: Limits, invalid: Sequence[Sequence[str]] = ()) -> np.ndarray:
+def verdicts_of(scores: np.ndarray, limits: Thresholds, invalid: Sequence[Sequence[str]] = ()) -> np.ndarray:
     """Return the verdicts (N,) on N pictures or parts, as text.
 
     Args:
@@ -141,7 +141,7 @@ def choose_threshold(scores: np.ndarray, ng: np.ndarray) -> float:
     return float(edges[cut + 1] if middle <= edges[cut] and cut > 0 else middle)
 
 
-def choose_limits(scores: np.ndarray, ng: np.ndarray, threshold: float, errors: float = ERRORS) -> Limits:
+def choose_limits(scores: np.ndarray, ng: np.ndarray, threshold: float, errors: float = ERRORS) -> Thresholds:
     """Choose on validation the escape threshold (OK below it) and the overkill threshold (NG from it on).
 
     Args:
@@ -158,7 +158,7 @@ def choose_limits(scores: np.ndarray, ng: np.ndarray, threshold: float, errors: 
     if len(good):
         highest = good[len(good) - 1 - math.floor(errors * len(good) + 1e-9)]
         overkill = min(1.0, float(np.nextafter(highest, math.inf)))
-    return Limits(threshold, min(escape, threshold), max(overkill, threshold))
+    return Thresholds(threshold, min(escape, threshold), max(overkill, threshold))
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -21,7 +21,7 @@ from pathlib import Path
 from trainer.core.card import PINSIGHT
 from trainer.core.console import say
 from trainer.core.errors import InputError
-from trainer.core.run_folder import CONFIG, REPORT, SUMMARY, check_folder, kind_of
+from trainer.core.run_folder import CONFIG, REPORT, SUMMARY, check_folder, format_of
 
 DATASETS, RUNS = Path("datasets"), Path("runs")
 # Files of a dataset that are copied into a run, where they exist: needed to use it on new pictures.
@@ -158,16 +158,16 @@ def is_finished(run: Path) -> bool:
     return not str(stopped).startswith("time limit")
 
 
-def unfinished_run(base: Path, kind: str, is_same: Callable[[Path], bool]) -> Path | None:
+def unfinished_run(base: Path, run_format: str, is_same: Callable[[Path], bool]) -> Path | None:
     """Find the newest unfinished run that has a default name, is not in training now and passes `is_same`, or None.
 
     Args:
         base: The first default name, from `base_of`.
-        kind: The `format` in config.json of this trainer's runs.
+        run_format: The `format` in config.json of this trainer's runs.
         is_same: Whether a run has the settings and data that are asked for.
     """
     for run in _runs(base):
-        if kind_of(run) == kind and not is_finished(run) and not is_in_training(run):
+        if format_of(run) == run_format and not is_finished(run) and not is_in_training(run):
             try:
                 if is_same(run):
                     return run
@@ -181,15 +181,15 @@ def next_run(base: Path) -> Path:
     return next(name for name in _names(base) if not os.path.lexists(name))
 
 
-def settle(args: argparse.Namespace, name: str, kind: str, digest_of: Callable[[Path], str]) -> None:
+def settle(args: argparse.Namespace, kind: str, run_format: str, digest_of: Callable[[Path], str]) -> None:
     """Choose --data if it is missing, and --out if --resume is given without --out; then check the folder of --out.
 
     What is chosen is printed.
 
     Args:
         args: Options `data`, `out`, `resume`, `overwrite`; `data` and `out` are set here.
-        name: End of default names of runs, such as vit.
-        kind: The `format` in config.json of this trainer's runs.
+        kind: End of default names of runs, such as vit.
+        run_format: The `format` in config.json of this trainer's runs.
         digest_of: Returns, for a run's folder, the content SHA-256 of the dataset it was trained on.
 
     Raises:
@@ -199,13 +199,13 @@ def settle(args: argparse.Namespace, name: str, kind: str, digest_of: Callable[[
     if args.out is None and args.overwrite:
         raise InputError("--overwrite: expected --out RUN with it, the run to overwrite; got no --out")
     if args.out is None and args.resume:
-        base, digest = base_of(args.data, name), dataset_facts(args.data).get("content_sha256", "")
+        base, digest = base_of(args.data, kind), dataset_facts(args.data).get("content_sha256", "")
         if not digest:
             raise InputError(
                 f"--resume: expected --out RUN with it, because {args.data}/README.md has no content_sha256, by which "
                 "the run could be found"
             )
-        if (found := unfinished_run(base, kind, lambda run: digest_of(run) == digest)) is None:
+        if (found := unfinished_run(base, run_format, lambda run: digest_of(run) == digest)) is None:
             raise InputError(
                 f"--resume: expected an unfinished run of {args.data} with a default name such as {base}, got none; "
                 "give --out RUN"
@@ -213,22 +213,24 @@ def settle(args: argparse.Namespace, name: str, kind: str, digest_of: Callable[[
         args.out = found
         say(f"--out {found}: resumed as the newest unfinished run of this dataset")
     if args.out is not None:
-        check_folder(args.out, args.resume, args.overwrite, kind)
+        check_folder(args.out, args.resume, args.overwrite, run_format)
 
 
-def adopt(args: argparse.Namespace, name: str, kind: str, digest: str, is_same: Callable[[Path], bool]) -> None:
+def resume_unfinished(
+    args: argparse.Namespace, kind: str, run_format: str, digest: str, is_same: Callable[[Path], bool]
+) -> None:
     """Without --out, choose the newest unfinished run with the same settings and data, if there is one, to be resumed.
 
     Args:
         args: The options; `out` and `resume` are set here.
-        name: End of default names of runs, such as vit.
-        kind: The `format` in config.json of this trainer's runs.
+        kind: End of default names of runs, such as vit.
+        run_format: The `format` in config.json of this trainer's runs.
         digest: SHA-256 of the dataset's content; empty (not known): no run is resumed.
         is_same: Whether a run has the same settings and data.
     """
     if args.out is not None or not digest:
         return
-    if (found := unfinished_run(base_of(args.data, name), kind, is_same)) is not None:
+    if (found := unfinished_run(base_of(args.data, kind), run_format, is_same)) is not None:
         args.out, args.resume = found, True
         say(f"--out {found}: resumed as an unfinished run with the same settings and dataset")
 

@@ -16,7 +16,7 @@ import numpy as np
 from generator.io.checksum import sha256_of
 from trainer.core import fitness, max_escape, metrics, operating_points, run_folder
 from trainer.core.calibration import Calibration
-from trainer.core.decision import Limits, choose_limits, choose_threshold, fit_temperature, softmax
+from trainer.core.decision import Thresholds, choose_limits, choose_threshold, fit_temperature, softmax
 from trainer.core.errors import InputError
 from trainer.core.fitness import Fitness
 
@@ -30,11 +30,11 @@ class FrozenThreshold:
 
     Args:
         weights_sha256: SHA-256 of RUN/best.safetensors, in hex.
-        threshold: See `decision.Limits`.
+        threshold: See `decision.Thresholds`.
         temperature: Number above 0 that divides the logits.
         pictures: Number of validation pictures (with --views: parts) on which thresholds and temperature were chosen.
         positions: Addresses (such as `r1c2`) of the pins that were defective in training, by scene.
-        escape_threshold, overkill_threshold: See `decision.Limits`; None in files of earlier versions.
+        escape_threshold, overkill_threshold: See `decision.Thresholds`; None in files of earlier versions.
         fitness: How well the run tells OK from NG; None in files of earlier versions.
         tolerance: Limits in mm under which the run was trained, by scene; None: not recorded.
         max_escape: `max_escape.Check` as JSON object; None without --max-escape.
@@ -57,10 +57,10 @@ class FrozenThreshold:
     calibration: Calibration | None = None
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> Thresholds:
         """The thresholds of the verdict; an escape or overkill threshold that is None equals `threshold`."""
         escape, overkill = self.escape_threshold, self.overkill_threshold
-        return Limits(
+        return Thresholds(
             self.threshold,
             self.threshold if escape is None else escape,
             self.threshold if overkill is None else overkill,
@@ -77,7 +77,7 @@ class FrozenThreshold:
         return {**vars(self), "fitness": fitness, "calibration": calibration}
 
 
-def digest(path: Path) -> str:
+def sha256_of_weights(path: Path) -> str:
     """Compute the SHA-256 of a file of weights, in hex.
 
     Raises:
@@ -153,7 +153,7 @@ def decided_by(
     check = max_escape.choose(parts, ng, scores, rate, threshold, limits.overkill) if rate else None
     limits = replace(limits, escape=check.threshold) if check else limits
     return FrozenThreshold(
-        weights_sha256=digest(run / run_folder.BEST),
+        weights_sha256=sha256_of_weights(run / run_folder.BEST),
         threshold=limits.threshold,
         temperature=temperature,
         pictures=len(scores),
@@ -161,7 +161,7 @@ def decided_by(
         escape_threshold=limits.escape,
         overkill_threshold=limits.overkill,
         fitness=measured,
-        tolerance=run_folder.tolerance_of(run),
+        tolerance=run_folder.recorded_tolerances(run),
         max_escape=asdict(check) if check else None,
         operating_points=operating_points.choose(scores, ng, limits),
     )
@@ -230,7 +230,7 @@ def load(run: Path) -> FrozenThreshold | None:
             f"{held.limits} and temperature {held.temperature}; delete the file and choose them again with `python -m "
             "trainer.evaluate`"
         )
-    if held.weights_sha256 != digest(run / run_folder.BEST):
+    if held.weights_sha256 != sha256_of_weights(run / run_folder.BEST):
         raise InputError(
             f"{path}: expected thresholds chosen with the weights in {run_folder.BEST}, got some chosen with other "
             "weights; finish the training with --resume, or delete the file and choose them again with `python -m "

@@ -71,7 +71,7 @@ class Trained(NamedTuple):
     step: int
 
 
-class Measured(NamedTuple):
+class EpochScore(NamedTuple):
     """Measurement after an epoch: columns for metrics.csv, and the score that decides which epoch is the best.
 
     Scores are compared as tuples, higher is better; with None the epoch cannot be the best one.
@@ -106,8 +106,8 @@ class Trainee[Batch](Protocol):
     def batches(self, epoch: int) -> Iterator[Sequence[Batch]]:
         """Seed the epoch's random numbers, and yield the batches of each step; the gradients of a step are averaged."""
 
-    def backward(self, batch: Batch, parts: int) -> None:
-        """Add the gradient of a batch's loss, divided by the number of batches in the step (`parts`)."""
+    def backward(self, batch: Batch, batches_per_step: int) -> None:
+        """Add the gradient of a batch's loss, divided by the number of batches in the step."""
 
     def trained(self, epoch: int, how: Trained) -> Row:
         """Return the epoch's training columns of metrics.csv; `train_loss` must be one of them."""
@@ -115,7 +115,7 @@ class Trainee[Batch](Protocol):
     def is_due(self, epoch: int) -> bool:
         """Return whether the settings ask for a measurement after this epoch."""
 
-    def measure(self, epoch: int) -> Measured:
+    def measure(self, epoch: int) -> EpochScore:
         """Measure the network on validation, while it has the averaged weights; the first process's score counts."""
 
     def unmeasured(self) -> Row:
@@ -323,7 +323,10 @@ class Loop[Batch]:
         return ""
 
     def _is_late(self, epoch: int, began: float) -> bool:
-        """Whether the time limit has passed with epochs left; the first process's clock counts for all."""
+        """Whether the time limit has passed with epochs left; the first process's clock counts for all.
+
+        This is the hard stop, should the estimate of `time_limit.shorten_to_limit` have been too low.
+        """
         late = self.time_limit_min is not None and (time.monotonic() - began) / 60 > self.time_limit_min
         return self.trainee.share.agreed(late) and epoch < self.schedule.epochs
 

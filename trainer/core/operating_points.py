@@ -3,7 +3,7 @@
 A lower threshold lets fewer NG pictures escape and rejects more OK ones. For each accepted share in `RATES` two
 thresholds are chosen on validation, and kept in RUN/frozen.json: one for at most this share of escapes, one for at most
 this share of overkill. They are rounded, towards fewer such errors, to numbers that a user can type. Every split is
-then measured at them, with the verdicts that `--threshold` gives (`Limits.with_threshold`): OK never from the run's
+then measured at them, with the verdicts that `--threshold` gives (`Thresholds.with_threshold`): OK never from the run's
 escape threshold on, whatever the option says.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from trainer.core import intervals
-from trainer.core.decision import EVEN, Limits
+from trainer.core.decision import EVEN, Thresholds
 
 ESCAPES, OVERKILL, RUN = "escapes", "overkill", "run"
 RATES = (0.01, 0.02, 0.05)
@@ -33,7 +33,7 @@ def _rounded(threshold: float, up: bool) -> float:
     return round(distance if threshold < EVEN else 1 - distance, decimals)
 
 
-def choose(scores: np.ndarray, ng: np.ndarray, limits: Limits) -> list[dict[str, Any]]:
+def choose(scores: np.ndarray, ng: np.ndarray, limits: Thresholds) -> list[dict[str, Any]]:
     """Choose the thresholds for the shares of escapes and of overkill in `RATES`.
 
     Args:
@@ -75,7 +75,7 @@ def measure(
     parts: Sequence[str],
     ng: np.ndarray,
     scores: np.ndarray,
-    limits: Limits,
+    limits: Thresholds,
     invalid: np.ndarray | None = None,
     chosen: Sequence[Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
@@ -112,7 +112,9 @@ def measure(
     }
 
 
-def _point(parts: np.ndarray, ng: np.ndarray, scores: np.ndarray, limits: Limits, judged: np.ndarray) -> dict[str, Any]:
+def _point(
+    parts: np.ndarray, ng: np.ndarray, scores: np.ndarray, limits: Thresholds, judged: np.ndarray
+) -> dict[str, Any]:
     """Count escapes, overkill, UNSURE and INVALID of the verdicts with `limits`, with intervals over parts."""
 
     def among(of: np.ndarray, hit: np.ndarray) -> dict[str, Any]:

@@ -29,12 +29,12 @@ PREDICTIONS = "predictions.json"
 # Mark of every sheet, to know our own: an interrupted prediction leaves sheets without predictions.json.
 MARK = "Pinsight trainer.predict"
 # The characteristics that a class of defect covers: key `judged` of a verdict.
-CHARACTERISTICS = {"BENDNG": ("true_position",), "NUKENG": ("retraction", "presence"), "OTHERNG": ("other",)}
+CHARACTERISTICS_OF_CLASS = {"BENDNG": ("true_position",), "NUKENG": ("retraction", "presence"), "OTHERNG": ("other",)}
 
 
 @dataclass(frozen=True)
-class Judge:
-    """The run that judges pictures, and the facts on the run that each verdict states.
+class VerdictWriter:
+    """Writes a run's verdicts, as lines and as entries of predictions.json, with the facts on the run that each states.
 
     Args:
         name: Name of the run's folder.
@@ -61,8 +61,8 @@ class Judge:
         unfit: Sequence[str],
         allow_unfit: bool,
         asked: Mapping[str, float],
-    ) -> "Judge":
-        """Make the judge of a run and print its warnings.
+    ) -> "VerdictWriter":
+        """Make the writer of a run's verdicts and print the run's warnings.
 
         Args:
             run, sha256, classes: The run's folder, the SHA-256 of its weights in hex, and its class names.
@@ -70,7 +70,7 @@ class Judge:
             allow_unfit: Whether it judges nevertheless; if so, each verdict has the texts in `unfit` as warnings.
             asked: Limits in mm of `--tolerance`, by name; empty: not given.
         """
-        tolerance = run_folder.tolerance_of(run)
+        tolerance = run_folder.recorded_tolerances(run)
         other = cannot_follow(run, tolerance, asked) if asked else None
         for text in unfit:
             say(f"WARNING: --model {run}: {text}{'' if allow_unfit else '; give --allow-unfit to judge anyway'}.")
@@ -87,7 +87,7 @@ class Judge:
             said: Class and confidence, or the boxes found; empty for INVALID.
             of: The picture's file or the part.
             reasons: The verdict's reasons, shown for INVALID and UNSURE only. The word "unfit" replaces those that
-                are also in `self.invalid`, because `Judge.of` has printed them.
+                are also in `self.invalid`, because `VerdictWriter.of` has printed them.
         """
         own = [text for text in reasons if text not in self.invalid]
         why = "; ".join(["unfit"] * bool(self.invalid) + own) if verdict in (Verdict.INVALID, Verdict.UNSURE) else ""
@@ -123,7 +123,7 @@ class Judge:
             sha256=sha256_or_none(single) if single else {v: sha256_or_none(file) or "" for v, file in views.items()},
             model={"name": self.name, "hash": self.sha256},
             tolerance=self.tolerance,
-            judged=[one for name in self.classes for one in CHARACTERISTICS.get(name, ())],
+            judged=[one for name in self.classes for one in CHARACTERISTICS_OF_CLASS.get(name, ())],
             pins=pins,
             boxes=boxes,
         )
@@ -146,12 +146,12 @@ def sha256_or_none(file: Path) -> str | None:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """The outcome for one picture or part.
+class Prediction:
+    """The prediction for one picture or part: its verdict, and what shows it.
 
     Args:
         file: The picture's path; for a part, a path whose name contains the part's. The sheet is named after it.
-        verdict: The entry of predictions.json, from `Judge.document`.
+        verdict: The entry of predictions.json, from `VerdictWriter.document`.
         line: The line to print on the terminal; empty if `problems` are printed instead.
         sheet: The picture with the findings drawn in; None without --out, or for a part without a picture.
         problems: Errors in the input files, printed at the end of the command; the verdict is then INVALID.
@@ -192,24 +192,24 @@ class PartFiles:
         """The places of the outcomes: those of the parts, then the files left."""
         return [*self.parts, *self.left]
 
-    def left_out(self, judge: Judge) -> Iterator[Judged]:
+    def left_out(self, writer: VerdictWriter) -> Iterator[Prediction]:
         """Yield an outcome, INVALID, for each file left; the first one has the problems."""
         for number, file in enumerate(self.left):
             why = [one for one in self.problems if one.startswith(f"{file}:")]
             why = why or ["expected one picture of the part from each view, got more or fewer"]
-            yield Judged(file, judge.unjudged(file, why), problems=[] if number else self.problems)
+            yield Prediction(file, writer.unjudged(file, why), problems=[] if number else self.problems)
 
 
 @dataclass(frozen=True)
-class Judging:
-    """A prediction in progress: pictures are judged, and some errors raised, only while `outcomes` is read.
+class Predictions:
+    """The predictions of a command: pictures are judged, and some errors raised, only while `outcomes` is read.
 
     Args:
         outcomes: The outcome for each picture or part, computed one by one in the order of `places`.
-        places: For each outcome its `Judged.file`, known before: `sheet_names` makes the sheets' names from them.
+        places: For each outcome its `Prediction.file`, known before: `sheet_names` makes the sheets' names from them.
     """
 
-    outcomes: Iterator[Judged]
+    outcomes: Iterator[Prediction]
     places: list[Path]
 
 

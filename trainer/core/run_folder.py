@@ -77,7 +77,7 @@ def read_json(path: Path, expected: str) -> dict[str, Any]:
     return found
 
 
-def tolerance_of(run: Path) -> dict[str, Any] | None:
+def recorded_tolerances(run: Path) -> dict[str, Any] | None:
     """Read the tolerance (limits in mm) by scene from RUN/config.json; None if it is not recorded."""
     path = run / CONFIG
     if not path.is_file():
@@ -133,7 +133,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             metadata = file.metadata() or {}
         return load_file(path), metadata
     except FileNotFoundError:
-        kind = (kind_of(path.parent) or "").removeprefix("pinsight-")
+        kind = (format_of(path.parent) or "").removeprefix("pinsight-")
         if kind and path.name == BEST:
             raise InputError(
                 f"{path.parent}: expected a trained model, got a training that has saved none yet: resume it with "
@@ -144,7 +144,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise InputError(f"{path}: expected a safetensors file, got {e}") from e
 
 
-def kind_of(run: Path) -> str | None:
+def format_of(run: Path) -> str | None:
     """Return the `format` in a run's config.json; None if that file is missing or cannot be read."""
     try:
         document = _parsed(run / CONFIG)
@@ -172,12 +172,12 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], place: str) ->
     model.load_state_dict(dict(tensors))
 
 
-def read_config(path: Path, kind: str, version: int, keys: Iterable[str]) -> dict[str, Any]:
+def read_config(path: Path, run_format: str, version: int, keys: Iterable[str]) -> dict[str, Any]:
     """Read a run's config.json and return its content; the values are not checked.
 
     Args:
         path: The config.json.
-        kind, version: The expected `format` and `version`.
+        run_format, version: The expected `format` and `version`.
         keys: Keys that the file may have beside `format` and `version`.
 
     Raises:
@@ -189,9 +189,9 @@ def read_config(path: Path, kind: str, version: int, keys: Iterable[str]) -> dic
         raise InputError(f"{path}: expected a trained run's config.json, got no such file") from None
     except (OSError, ValueError) as e:
         raise InputError(f"{path}: expected JSON, got {e}") from e
-    if not isinstance(document, dict) or document.get("format") != kind or document.get("version") != version:
+    if not isinstance(document, dict) or document.get("format") != run_format or document.get("version") != version:
         found = [document.get(key) for key in ("format", "version")] if isinstance(document, dict) else "no object"
-        raise InputError(f"{path}: expected format and version {[kind, version]}, got {found}")
+        raise InputError(f"{path}: expected format and version {[run_format, version]}, got {found}")
     if unknown := set(document) - {"format", "version", *keys}:
         raise InputError(f"{path}: expected only the keys of a run of this kind, got also {sorted(unknown)}")
     return document
@@ -215,13 +215,13 @@ def check_place(out: Path) -> None:
         check_writable(out, f"--out {out}")
 
 
-def check_folder(run: Path, resume: bool, overwrite: bool, kind: str) -> None:
+def check_folder(run: Path, resume: bool, overwrite: bool, run_format: str) -> None:
     """Check that a training may write into a run's folder; changes nothing.
 
     Args:
         run: The folder.
         resume, overwrite: Whether these options were given.
-        kind: The `format` in config.json of this trainer's runs.
+        run_format: The `format` in config.json of this trainer's runs.
 
     Raises:
         InputError: The folder is a file, or has files although neither --resume nor --overwrite was given, or has no
@@ -238,9 +238,10 @@ def check_folder(run: Path, resume: bool, overwrite: bool, kind: str) -> None:
     if not (run / CONFIG).is_file():
         raise InputError(f"--overwrite {run}: expected the folder of an earlier run, got one without config.json")
     # Other programs write a config.json too: the files beside theirs must not be removed.
-    if (found := kind_of(run)) != kind:
+    if (found := format_of(run)) != run_format:
         raise InputError(
-            f"--overwrite {run}: expected an earlier run, whose config.json has the format {kind!r}, got {found!r}"
+            f"--overwrite {run}: expected an earlier run, whose config.json has the format {run_format!r}, "
+            f"got {found!r}"
         )
 
 

@@ -46,11 +46,11 @@ class Steps(Protocol):
     def batches(self, epoch: int) -> Iterator[Sequence[Any]]:
         """Yield the batches of an epoch, those of one optimizer step at a time."""
 
-    def backward(self, batch: Any, parts: int) -> None:
-        """Add the gradient of a batch's loss, divided by the step's number of batches (`parts`), to the parameters'."""
+    def backward(self, batch: Any, batches_per_step: int) -> None:
+        """Add the gradient of a batch's loss, divided by the step's number of batches, to the parameters'."""
 
 
-class Fitted[Config](Protocol):
+class Shortenable[Config](Protocol):
     """A `trainer.core.loop.Trainee` whose number of epochs can be reduced."""
 
     config: Config
@@ -62,7 +62,7 @@ class Fitted[Config](Protocol):
     def adopt(self, config: Config) -> None:
         """Shorten the training for --time-limit: plan it anew by `config`, the same settings with fewer epochs.
 
-        Called by `fit` before the first step, and by `Loop.shorten`.
+        Called by `shorten_to_limit` before the first step, and by `Loop.shorten`.
         """
 
 
@@ -101,7 +101,7 @@ def fitted_epochs(asked: int, share: float, cost: Cost, seconds: float) -> int:
     return 1
 
 
-def fit[Config](trainee: Fitted[Config], limit_min: float, began: float) -> Config:
+def shorten_to_limit[Config](trainee: Shortenable[Config], limit_min: float, began: float) -> Config:
     """Before a new training, reduce its epochs to those that by estimate fit into --time-limit; returns its settings.
 
     Args:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.core.errors import InputError
-from trainer.core.frozen_threshold import digest
+from trainer.core.frozen_threshold import sha256_of_weights
 from trainer.features.onnx_file import Features
 
 NAME = "efficientnet-lite0"
@@ -62,4 +62,4 @@ def imagenet_features() -> Features:
     whole = EfficientNet.from_name(NAME)
     whole.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     network = Lite0(whole).eval()
-    return Features(network, NAME, "imagenet", digest(path), MULTIPLE, STRIDE, [MEAN] * 3, [STD] * 3)
+    return Features(network, NAME, "imagenet", sha256_of_weights(path), MULTIPLE, STRIDE, [MEAN] * 3, [STD] * 3)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.core.errors import InputError
-from trainer.core.frozen_threshold import digest
+from trainer.core.frozen_threshold import sha256_of_weights
 from trainer.core.run_folder import BEST, LAST
 from trainer.features.onnx_file import Features
 from trainer.vit import run as vit_run
@@ -73,6 +73,6 @@ def vit_features(run: Path, weights: str, blocks: int | None) -> Features:
     if not 0 <= count <= config.depth:
         raise InputError(f"--blocks: expected 0 to {config.depth}, the number of the run's blocks, got {blocks}")
     network = PatchTokens(model, count).eval()
-    sha256 = digest(run / (BEST if weights == "best" else LAST))
+    sha256 = sha256_of_weights(run / (BEST if weights == "best" else LAST))
     kind, side = f"vit-tokens-{count}", config.patch_size
     return Features(network, run.resolve().name, kind, sha256, side, side, config.mean, config.std)

@@ -6,9 +6,10 @@ training, examples, samples, batches   Florence-2's part of the training loop, t
 losses, auxiliary_loss                 loss of the answer; auxiliary losses on cells, attention and OK pins
 finish, forgetting, epoch_report       final measurement, check of forgetting, output of each epoch
 network, tiny, lora, run               loading a model, making the tiny model, LoRA, the files of a run
-data, truth                            splits of a dataset; true boxes of a picture
+data, truth, drawn_texts               splits of a dataset; true boxes of a picture; texts drawn on pictures
 answers, detect                        boxes to answer tokens and back; boxes of a split or of pictures
 verdicts, prediction                   verdict on a picture; verdicts on picture files
+decision, gates, verdict_counts        thresholds and fitness; pictures that cannot be judged; counts of verdicts
 metrics, evaluation                    mAP and counts; evaluation on a dataset
 evaluation_page, plots, sheets         page, plots and sheets of pictures with boxes
 results, run_page, card, publication   summary.json, page of a run, model card, files for the Hub

@@ -24,7 +24,7 @@ from trainer.core.distributed import start
 from trainer.core.errors import InputError
 from trainer.core.loop import Loop, Outcome
 from trainer.core.options import amp_of, device_of, repeatable
-from trainer.core.time_limit import fit
+from trainer.core.time_limit import shorten_to_limit
 from trainer.core.training_command import run_training
 from trainer.florence2.beginning import Beginning, begin, resumed_settings, settings_of
 from trainer.florence2.network import TINY
@@ -79,13 +79,13 @@ def _begin(args: argparse.Namespace, device: torch.device) -> Beginning:
     settings, held = resumed_settings(args) if args.resume else (settings_of(args), None)
     if not args.resume and not args.dry_run:
         digest = settings.data_sha256
-        default_paths.adopt(args, KIND, FORMAT, digest, lambda run: _unfitted(run) == settings)
+        default_paths.resume_unfinished(args, KIND, FORMAT, digest, lambda run: _before_time_limit(run) == settings)
         held = load_config(args.out)[1] if args.resume else None
     repeatable(device, settings.threads)
     return begin(args, settings, held)
 
 
-def _unfitted(run: Path) -> DetectionConfig:
+def _before_time_limit(run: Path) -> DetectionConfig:
     """Read a run's settings as they were before --time-limit reduced its epochs."""
     return load_config(run)[0].changed({"fitted_epochs": 0})
 
@@ -150,7 +150,7 @@ def _train(args: argparse.Namespace, begun: Beginning, device: torch.device, hol
     share = start(device, amp_of("auto", device))
     trainee = Florence2Trainee(data, begun.model, collator, settings, share)
     if args.time_limit and not args.resume:
-        settings = fit(trainee, args.time_limit, args.began)
+        settings = shorten_to_limit(trainee, args.time_limit, args.began)
         begun = replace(begun, settings=settings)
     rows = trainee.examples.rows
     seen = data.seen_positions(rows)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from trainer.core import calibration, frozen_threshold, operating_points
-from trainer.core.decision import Limits
+from trainer.core.decision import Thresholds
 from trainer.core.fitness import fitness_of
 from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.florence2.answers import Found
@@ -76,6 +76,6 @@ def operating_points_of(
         threshold: Confidence from which a box counts.
         unsuitable: For each picture the reasons why it cannot be judged; empty: all can be judged.
     """
-    limits, chosen = (frozen.limits, frozen.operating_points) if frozen else (Limits.at(threshold), None)
+    limits, chosen = (frozen.limits, frozen.operating_points) if frozen else (Thresholds.at(threshold), None)
     invalid = np.array([bool(why) for why in unsuitable], dtype=bool) if unsuitable else None
     return operating_points.measure(*_scored(truths, found), limits, invalid, chosen)

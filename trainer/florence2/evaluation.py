@@ -19,7 +19,7 @@ from trainer.core.calibration import Calibration
 from trainer.core.console import say
 from trainer.core.data import read_dataset
 from trainer.core.dataset_columns import ANSWER_READ, lacking, lacking_line
-from trainer.core.decision import Limits
+from trainer.core.decision import Thresholds
 from trainer.core.default_paths import dataset_facts
 from trainer.core.errors import InputError
 from trainer.core.fitness import fitness_said
@@ -184,7 +184,7 @@ def _compared(run: Path, data: DetectionData) -> tolerance.Comparison:
     """Compare the dataset's tolerance with that of the run."""
     truths = [truth for split in data.splits.values() for truth in split.truths]
     pairs = [({**truth.columns, "run": truth.run}, truth.objects) for truth in truths]
-    return tolerance.compare(run_folder.tolerance_of(run), pairs)
+    return tolerance.compare(run_folder.recorded_tolerances(run), pairs)
 
 
 def _learn_gates(run: Path, inspector: Inspector, folder: Path) -> None:
@@ -212,7 +212,7 @@ def _judged(
 
 
 def _with_texts(
-    inspector: Inspector, split: DetectionSplit, batch_size: int, limits: Limits, own: Gates | None, kind: str
+    inspector: Inspector, split: DetectionSplit, batch_size: int, limits: Thresholds, own: Gates | None, kind: str
 ) -> dict[str, Any]:
     """Measure a split with texts drawn on its pictures (`drawn_texts.with_texts`); returns measures and verdicts."""
     bare = set[int]()
@@ -260,7 +260,7 @@ def measure(
     """
     detector = inspector.detector
     threshold, seen = detector.threshold, detector.seen
-    limits, by = (Limits.at(threshold), None) if frozen is None else (frozen.limits, frozen.calibration)
+    limits, by = (Thresholds.at(threshold), None) if frozen is None else (frozen.limits, frozen.calibration)
     reports: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
     for name, split in splits.items():

@@ -14,7 +14,7 @@ from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.loop import Outcome
 from trainer.core.plots import operating_points
 from trainer.core.results_folder import OPERATING_POINTS
-from trainer.core.run_folder import SUMMARY, read_metrics, tolerance_of
+from trainer.core.run_folder import SUMMARY, read_metrics, recorded_tolerances
 from trainer.florence2 import decision, forgetting, gates, lora, metrics, plots, sheets
 from trainer.florence2.answers import AnswerGrammar, Found
 from trainer.florence2.card import model_card
@@ -58,7 +58,7 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Measured:
+class BestWeightsReport:
     """Measures of the best weights.
 
     Args:
@@ -93,7 +93,7 @@ def _merged(run: Path, ended: Ended) -> tuple[Any, float | None]:
     return lora.merge(model, batch.inputs, batch.labels)
 
 
-def measure(run: Path, model: Any, examples: Examples) -> Measured:
+def measure(run: Path, model: Any, examples: Examples) -> BestWeightsReport:
     """Choose thresholds of `model` (best weights of `run`) on validation; measure every split but `train` with them."""
     data, collator = examples.data, examples.collator
     grammar = AnswerGrammar(collator.vocabulary)
@@ -127,7 +127,7 @@ def measure(run: Path, model: Any, examples: Examples) -> Measured:
     for name, report in reports.items():
         truths = data.splits[name].truths
         report["operating_points"] = decision.operating_points_of(truths, found[name], frozen, threshold)
-    return Measured(threshold, frozen, reports, found)
+    return BestWeightsReport(threshold, frozen, reports, found)
 
 
 def _compared(
@@ -145,7 +145,7 @@ def _compared(
     return changed, forgot
 
 
-def _draw(run: Path, rows: Sequence[run_folder.Row], measured: Measured, examples: Examples) -> None:
+def _draw(run: Path, rows: Sequence[run_folder.Row], measured: BestWeightsReport, examples: Examples) -> None:
     """Write curves.png, calibration.png, operating_points.png and the sheet of the best weights into RUN."""
     reports = measured.reports
     plots.curves(rows, reports["validation"]["ceiling"]["map"], run / "curves.png")
@@ -172,7 +172,7 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
     trained, _ = trained_parameters(ended.network.model)
     model, difference = _merged(run, ended)
     measured = measure(run, model, examples)
-    save_config(run, settings, replace(detector, threshold=measured.threshold), tolerance_of(run))
+    save_config(run, settings, replace(detector, threshold=measured.threshold), recorded_tolerances(run))
     frozen_threshold.write(run, measured.frozen, decision.CRITERION)
     gates.learn(run, model, examples.collator, data.splits)
     before, processor = load(*ended.source)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from trainer.core.calibration import Calibration
-from trainer.core.decision import Limits
+from trainer.core.decision import Thresholds
 from trainer.core.held_out import group_of
 from trainer.core.metrics import reliability
 from trainer.core.verdict_shares import sentence
@@ -385,7 +385,7 @@ def report(
     threshold: float,
     seen: Mapping[str, Sequence[str]],
     intervals: bool = True,
-    limits: Limits | None = None,
+    limits: Thresholds | None = None,
     unsuitable: Sequence[Sequence[str]] = (),
     calibrated: Calibration | None = None,
 ) -> dict[str, Any]:
@@ -413,8 +413,8 @@ def report(
     out: dict[str, Any] = {
         **measures_of(pictures, labels, threshold, intervals),
         **{k: v for k, v in mean_average_precision(pictures, labels).items() if k not in ("map", "map50")},
-        "verdicts": verdicts_at(pictures, limits or Limits.at(threshold), unsuitable),
-        "verdicts_on_parts": parts_at(pictures, limits or Limits.at(threshold), unsuitable),
+        "verdicts": verdicts_at(pictures, limits or Thresholds.at(threshold), unsuitable),
+        "verdicts_on_parts": parts_at(pictures, limits or Thresholds.at(threshold), unsuitable),
         "ceiling": ceilings(truths, labels),
         "calibration": calibration(pictures),
         # OK pictures belong to both groups, so that their false boxes count in each.

@@ -18,12 +18,12 @@ from generator.locating.pin_places import PinLocator, PinPlaces
 from generator.verdict.envelope import overall
 from trainer.core import frozen_threshold
 from trainer.core.calibration import Calibration
-from trainer.core.decision import Limits
+from trainer.core.decision import Thresholds
 from trainer.core.errors import InputError, as_input_error
 from trainer.core.fitness import NOT_MEASURED
 from trainer.core.gates import Gates
 from trainer.core.golden_input import GoldenInput
-from trainer.core.prediction import Judge, Judged, Judging, PartFiles
+from trainer.core.prediction import PartFiles, Prediction, Predictions, VerdictWriter
 from trainer.core.run_folder import BEST
 from trainer.core.split import open_picture
 from trainer.florence2.detect import Inspector
@@ -77,9 +77,9 @@ class _By:
     the camera of pictures whose names state none, and calibration (None: the run has none)."""
 
     inspector: Inspector
-    limits: Limits
+    limits: Thresholds
     gates: Gates
-    judge: Judge
+    writer: VerdictWriter
     pins: Sequence[Pin]
     guides: _Guides
     sheets: bool
@@ -111,7 +111,7 @@ def _pins(boxes: Sequence[PinBox]) -> list[Pin]:
     return [Pin(one.address, one.cavity or "", one.box, "") for one in boxes]
 
 
-def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
+def predictions(run: Path, files: Sequence[Path], options: Options) -> Predictions:
     """Prepare to judge picture files; the verdicts are computed, one batch at a time, while `outcomes` is read.
 
     A picture that cannot be read, or differs in shape from its golden reference, gets the verdict INVALID. The outcomes
@@ -127,8 +127,8 @@ def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
     guides = _guides(run, files, options)
     if options.views:
         found = PartFiles.of(files, options.views)
-        return Judging(_of_parts(run, found, options, guides), found.places)
-    return Judging(_outcomes(run, files, options, guides), list(files))
+        return Predictions(_of_parts(run, found, options, guides), found.places)
+    return Predictions(_outcomes(run, files, options, guides), list(files))
 
 
 def _guides(run: Path, files: Sequence[Path], options: Options) -> _Guides:
@@ -166,23 +166,23 @@ def _by(run: Path, options: Options, guides: _Guides) -> _By:
     inspector = Inspector.load(run)
     held = frozen_threshold.load(run)
     unfit = (NOT_MEASURED,) if held is None or held.fitness is None else held.fitness.unfit
-    limits = Limits.at(inspector.detector.threshold) if held is None else held.limits
-    sha256 = frozen_threshold.digest(run / BEST) if held is None else held.weights_sha256
+    limits = Thresholds.at(inspector.detector.threshold) if held is None else held.limits
+    sha256 = frozen_threshold.sha256_of_weights(run / BEST) if held is None else held.weights_sha256
     gates = Gates.load(run)
     unfit = (*unfit, *gates.missing)
-    judge = Judge.of(run, sha256, inspector.detector.labels, unfit, options.allow_unfit, options.tolerance)
+    writer = VerdictWriter.of(run, sha256, inspector.detector.labels, unfit, options.allow_unfit, options.tolerance)
     limits, camera = limits.with_threshold(options.threshold), options.part.get("camera")
     calibration = None if held is None else held.calibration
-    return _By(inspector, limits, gates, judge, pins, guides, options.sheets, camera, calibration)
+    return _By(inspector, limits, gates, writer, pins, guides, options.sheets, camera, calibration)
 
 
-def _outcomes(run: Path, files: Sequence[Path], options: Options, guides: _Guides) -> Iterator[Judged]:
+def _outcomes(run: Path, files: Sequence[Path], options: Options, guides: _Guides) -> Iterator[Prediction]:
     by, size = _by(run, options, guides), options.batch_size or BATCH
     for start in range(0, len(files), size):
         yield from _batch(by, files[start : start + size])
 
 
-def _of_parts(run: Path, found: PartFiles, options: Options, guides: _Guides) -> Iterator[Judged]:
+def _of_parts(run: Path, found: PartFiles, options: Options, guides: _Guides) -> Iterator[Prediction]:
     """Judge each part by its pictures: its verdict is the first of NG, INVALID, UNSURE, OK that one of them has."""
     by = _by(run, options, guides)
     for place, files in found.parts.items():
@@ -195,13 +195,13 @@ def _of_parts(run: Path, found: PartFiles, options: Options, guides: _Guides) ->
             except InputError as e:
                 unread += e.problems
         if unread:
-            yield Judged(place, by.judge.unjudged(files, unread, part=part, by_view={}), problems=unread)
+            yield Prediction(place, by.writer.unjudged(files, unread, part=part, by_view={}), problems=unread)
             continue
         size = options.batch_size or BATCH
         verdicts = [one for some in batched(pictures, size) for one in _verdicts(by, some)]
         judged = dict(zip(files, verdicts, strict=True))
         yield _part(by, part, files, judged, {view: _said(one) for view, one in zip(files, pictures, strict=True)})
-    yield from found.left_out(by.judge)
+    yield from found.left_out(by.writer)
 
 
 def _part(
@@ -210,20 +210,20 @@ def _part(
     files: Mapping[str, Path],
     judged: Mapping[str, tuple[Image.Image, DetectionVerdict]],
     said: Mapping[str, Mapping[str, Any]],
-) -> Judged:
+) -> Prediction:
     """Combine the verdicts of a part's views, each given with its picture, into the part's outcome; `said`: `_said`."""
     verdicts = {view: verdict for view, (_, verdict) in judged.items()}
     verdict = overall(one.verdict for one in verdicts.values())
-    of_run = by.judge.invalid
+    of_run = by.writer.invalid
     reasons = [f"{why} (view {view})" for view, one in verdicts.items() for why in one.reasons if why not in of_run]
     reasons = [*of_run, *reasons]
     of_views = {view: {**asdict(one), **said[view]} for view, one in verdicts.items()}
-    entry = by.judge.document(verdict, reasons, files, part=part, by_view=of_views)
+    entry = by.writer.document(verdict, reasons, files, part=part, by_view=of_views)
     found = "; ".join(f"{view}: {one.said}" for view, one in verdicts.items() if one.said) if verdict == "NG" else ""
-    return Judged(
+    return Prediction(
         Path(f"{part}.png"),
         entry,
-        by.judge.line(verdict, found, part, reasons),
+        by.writer.line(verdict, found, part, reasons),
         annotate_part(judged, verdict, reasons) if by.sheets else None,
     )
 
@@ -249,26 +249,26 @@ def _said(one: _Opened) -> dict[str, Any]:
     return {"pin_boxes": boxes or None, **orientation}
 
 
-def _batch(by: _By, files: Sequence[Path]) -> Iterator[Judged]:
+def _batch(by: _By, files: Sequence[Path]) -> Iterator[Prediction]:
     pictures: list[_Opened] = []
-    outcomes = dict[Path, Judged]()
+    outcomes = dict[Path, Prediction]()
     for file in files:
         try:
             pictures.append(_opened(by, file))
         except InputError as e:
-            outcomes[file] = Judged(file, by.judge.unjudged(file, e.problems), problems=e.problems)
+            outcomes[file] = Prediction(file, by.writer.unjudged(file, e.problems), problems=e.problems)
     outcomes |= {one.file: one for one in _of_readable(by, pictures)}
     yield from (outcomes[file] for file in files)
 
 
-def _of_readable(by: _By, pictures: Sequence[_Opened]) -> Iterator[Judged]:
+def _of_readable(by: _By, pictures: Sequence[_Opened]) -> Iterator[Prediction]:
     for one, (picture, verdict) in zip(pictures, _verdicts(by, pictures), strict=True):
         own = asdict(verdict)
-        entry = by.judge.document(
+        entry = by.writer.document(
             own.pop("verdict"), own.pop("reasons"), one.file, own.pop("boxes"), **own, **_said(one)
         )
-        line = by.judge.line(verdict.verdict, verdict.said, str(one.file), verdict.reasons)
-        yield Judged(one.file, entry, line, annotate(picture, verdict) if by.sheets else None)
+        line = by.writer.line(verdict.verdict, verdict.said, str(one.file), verdict.reasons)
+        yield Prediction(one.file, entry, line, annotate(picture, verdict) if by.sheets else None)
 
 
 def _verdicts(by: _By, pictures: Sequence[_Opened]) -> list[tuple[Image.Image, DetectionVerdict]]:
@@ -280,6 +280,6 @@ def _verdicts(by: _By, pictures: Sequence[_Opened]) -> list[tuple[Image.Image, D
         found = by.inspector.find(given)
     for one, boxes, unsuitable in zip(pictures, found, by.gates.reasons(given, seen.features), strict=True):
         pins, lost = (by.pins, ()) if one.places is None else (_pins(one.places.boxes), one.places.reasons)
-        invalid = [*by.judge.invalid, *unsuitable, *lost]
+        invalid = [*by.writer.invalid, *unsuitable, *lost]
         verdicts.append((one.picture, verdict_of(boxes, one.picture.size, by.limits, pins, invalid, by.calibration)))
     return verdicts

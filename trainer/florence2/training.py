@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from trainer.core.distributed import Share
-from trainer.core.loop import Measured, Schedule, Trained
+from trainer.core.loop import EpochScore, Schedule, Trained
 from trainer.core.run_folder import Row
 from trainer.core.time_limit import Cost, close_up_epochs, seconds_per_step
 from trainer.florence2.answers import AnswerGrammar, Found
@@ -121,13 +121,13 @@ class Florence2Trainee:
             some = some[self.share.rank :: self.share.count]
             yield [some[at * size : (at + 1) * size] for at in range(self.config.accumulate)]
 
-    def backward(self, batch: Sequence[int], parts: int) -> None:
-        """Add a batch's gradient, scaled to give the mean over the step's `parts` batches and all processes."""
+    def backward(self, batch: Sequence[int], batches_per_step: int) -> None:
+        """Add a batch's gradient, scaled to give the mean over the step's batches and all processes."""
         examples, cells = self.examples.batch(batch, self._draws, self._close_ups)
         with self.share.accelerator.autocast():
             losses = self.network(examples, cells)
-        self.share.accelerator.backward(losses["loss"] / (parts * self.share.count))
-        share = 1 / (parts * self.steps(1))
+        self.share.accelerator.backward(losses["loss"] / (batches_per_step * self.share.count))
+        share = 1 / (batches_per_step * self.steps(1))
         for name in self._means:
             self._means[name] += float(losses[name].detach()) * share if name in losses else 0.0
 
@@ -145,10 +145,10 @@ class Florence2Trainee:
         """Return whether validation is measured after this epoch."""
         return epoch % self.config.evaluate_every == 0 or epoch == self.config.scheduled
 
-    def measure(self, epoch: int) -> Measured:
+    def measure(self, epoch: int) -> EpochScore:
         """Measure validation; the score is (mAP, mAP50). Processes other than the first return empty columns."""
         if not self.share.first:
-            return Measured(self.unmeasured(), None)
+            return EpochScore(self.unmeasured(), None)
         split, labels = self.data.splits["validation"], self.data.labels
         self._found = found = answers(self.network.model, split, self.collator, self.grammar)
         pictures = list(zip(split.truths, found, strict=True))
@@ -163,7 +163,7 @@ class Florence2Trainee:
         row["val_threshold"] = threshold
         row["val_address_and_mode"] = at.right_address_and_mode
         row["val_false_boxes_per_ok"] = at.false_boxes_per_ok_picture
-        return Measured(row, (float(precisions["map"] or 0), float(precisions["map50"] or 0)))
+        return EpochScore(row, (float(precisions["map"] or 0), float(precisions["map50"] or 0)))
 
     def cost(self) -> Cost:
         """Estimate the seconds of an epoch with close-ups, one with whole pictures, and the measurement at the end."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from generator.verdict.envelope import Verdict, overall
-from trainer.core.decision import Limits, verdicts_of
+from trainer.core.decision import Thresholds, verdicts_of
 from trainer.core.verdict_shares import verdict_shares
 from trainer.florence2.answers import Found
 from trainer.florence2.truth import Truth
@@ -18,7 +18,7 @@ def score_of(found: Sequence[Found]) -> float:
 
 
 def verdicts_at(
-    pictures: Sequence[tuple[Truth, Sequence[Found]]], limits: Limits, unsuitable: Sequence[Sequence[str]] = ()
+    pictures: Sequence[tuple[Truth, Sequence[Found]]], limits: Thresholds, unsuitable: Sequence[Sequence[str]] = ()
 ) -> dict[str, Any]:
     """Compute escapes, overkill, UNSURE and INVALID (`core.verdict_shares`); a picture with a true box is NG in truth.
 
@@ -33,7 +33,7 @@ def verdicts_at(
 
 
 def parts_at(
-    pictures: Sequence[tuple[Truth, Sequence[Found]]], limits: Limits, unsuitable: Sequence[Sequence[str]] = ()
+    pictures: Sequence[tuple[Truth, Sequence[Found]]], limits: Thresholds, unsuitable: Sequence[Sequence[str]] = ()
 ) -> dict[str, Any] | None:
     """Count verdicts on parts: the first of NG, INVALID, UNSURE, OK that one of the part's pictures has.
 

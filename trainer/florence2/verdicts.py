@@ -8,7 +8,7 @@ from PIL import Image
 from generator.io.drawing import Box, Cell, draw_boxes, enlargement, grid, under_verdict
 from generator.verdict.envelope import Verdict
 from trainer.core.calibration import Calibration
-from trainer.core.decision import Limits
+from trainer.core.decision import Thresholds
 from trainer.core.decision import verdict_of as verdict_of_score
 from trainer.florence2.answers import Found
 from trainer.florence2.metrics import pin_at
@@ -74,7 +74,7 @@ class DetectionVerdict:
 def verdict_of(
     found: Sequence[Found],
     size: tuple[int, int],
-    limits: Limits,
+    limits: Thresholds,
     pins: Sequence[Pin] = (),
     invalid: Sequence[str] = (),
     calibration: Calibration | None = None,

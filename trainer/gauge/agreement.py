@@ -11,8 +11,8 @@ from generator.verdict.conformity import Decision
 from generator.verdict.envelope import Verdict
 from trainer.core.intervals import part_interval, share
 from trainer.core.verdict_shares import verdict_shares
+from trainer.gauge.dataset_verdicts import BRIGHT, GAUGE, SOURCES, ZERO
 from trainer.gauge.figures import NEAR, is_displaced, true_position
-from trainer.gauge.judging import BRIGHT, GAUGE, SOURCES, ZERO
 
 # Ranges of true size divided by its limit, in which decisions are counted.
 RANGES = ((0.0, 0.7), (0.7, 0.9), (0.9, 1.0), (1.0, 1.1), (1.1, 1.3), (1.3, np.inf))

@@ -6,7 +6,7 @@ from generator.locating.cameras import StationCamera
 from generator.locating.landmarks import Queries
 from generator.locating.pose import Pose
 from generator.locating.triangulation import ViewSights, triangulate
-from trainer.gauge.measuring import Measured
+from trainer.gauge.measuring import MeasuredCapture
 
 # The window round a nominal tip reaches this share of the pitch to each side; its brightest pixels are about as many
 # as a pin a third of the pitch wide covers. Both are chosen once, for all scenes.
@@ -19,7 +19,7 @@ _SAG = 0.65
 _PIXEL = 0.2
 
 
-def bright_tips(measured: Measured, queries: Queries, pitch_mm: float) -> np.ndarray:
+def bright_tips(measured: MeasuredCapture, queries: Queries, pitch_mm: float) -> np.ndarray:
     """Measure every pin of a located capture by the brightest pixels near its nominal tip.
 
     Args:

@@ -23,7 +23,7 @@ from trainer.core.loop import Loop, Schedule
 from trainer.core.options import amp_of, device_of, repeatable
 from trainer.core.run_folder import Row, load_weights
 from trainer.core.settings import given_settings, other_settings
-from trainer.core.time_limit import fit
+from trainer.core.time_limit import shorten_to_limit
 from trainer.core.tolerance import tolerances_of
 from trainer.core.training_command import run_training
 from trainer.gauge import gates
@@ -97,7 +97,7 @@ def _begin(args: argparse.Namespace, device: torch.device) -> Setup:
     if "epochs" not in given:
         settings = settings.changed({"epochs": epochs_for(len(data.splits["train"]))})
     wanted = (shape, settings)
-    default_paths.adopt(args, KIND, FORMAT, digest, lambda run: _unfitted(run) == wanted)
+    default_paths.resume_unfinished(args, KIND, FORMAT, digest, lambda run: _before_time_limit(run) == wanted)
     return Setup(shape, settings, data)
 
 
@@ -108,7 +108,7 @@ def _amp(name: str, device: torch.device) -> str:
     return "bf16" if name == "auto" and has_it else amp_of(name, device)
 
 
-def _unfitted(run: Path) -> tuple[GaugeConfig, TrainingConfig]:
+def _before_time_limit(run: Path) -> tuple[GaugeConfig, TrainingConfig]:
     """Read a run's configuration as it was before --time-limit reduced its epochs."""
     shape, settings, _ = load_config(run)
     return shape, settings.changed({"fitted_epochs": 0})
@@ -174,7 +174,7 @@ def _train(args: argparse.Namespace, hold: default_paths.Hold) -> int:
         load_weights(network, run_folder.read_tensors(best)[0], str(best))
     trainee = GaugeTrainee(begun.data, network, optimizer, begun.settings, share)
     if args.time_limit and not args.resume:
-        begun = replace(begun, settings=fit(trainee, args.time_limit, args.began))
+        begun = replace(begun, settings=shorten_to_limit(trainee, args.time_limit, args.began))
     if share.first:
         args.out = _take(args, begun, hold)
     args.out = share.agreed(args.out)

@@ -33,11 +33,11 @@ from trainer.gauge.baseline import bright_tips
 from trainer.gauge.beside import Classifier, beside, read_classifier
 from trainer.gauge.coverage import adjust
 from trainer.gauge.data import as_it_is, read_gauge_data
+from trainer.gauge.dataset_verdicts import judge_pins, judged_of, lost_parts
 from trainer.gauge.evaluation_page import write_page
 from trainer.gauge.finder import TorchFinder
 from trainer.gauge.finish import DISPLACED, limit_of
-from trainer.gauge.judging import judge_pins, judged_of, lost_parts
-from trainer.gauge.measuring import AXES, Measured, captures_of, measure_captures, table_of
+from trainer.gauge.measuring import AXES, MeasuredCapture, captures_of, measure_captures, table_of
 from trainer.gauge.picture import GaugeData, Picture
 from trainer.gauge.run import GaugeRun, load_run
 
@@ -155,7 +155,7 @@ def _announce(document: Mapping[str, Any]) -> None:
 
 def measure_split(
     pictures: Sequence[Picture], data: GaugeData, run: GaugeRun, cameras: Sequence[str] = ()
-) -> tuple[list[Measured], pd.DataFrame]:
+) -> tuple[list[MeasuredCapture], pd.DataFrame]:
     """Measure all parts of a split, each by the pictures of the given cameras together.
 
     Args:
@@ -184,7 +184,7 @@ def measure_split(
     return found, table.assign(**{f"bright_{axis}": values[:, index] for index, axis in enumerate(AXES)})
 
 
-def _refused(one: Measured, data: GaugeData, run: GaugeRun) -> Measured:
+def _refused(one: MeasuredCapture, data: GaugeData, run: GaugeRun) -> MeasuredCapture:
     """A capture as `trainer.predict` takes it: without measures if not located, with reasons if unlike training."""
     if one.pose is None:
         return one

@@ -12,7 +12,7 @@ from generator.locating.factors import Factors
 from trainer.core import run_folder
 from trainer.core.console import say, stage
 from trainer.core.default_paths import dataset_facts
-from trainer.core.frozen_threshold import digest
+from trainer.core.frozen_threshold import sha256_of_weights
 from trainer.core.loop import Outcome
 from trainer.core.run_folder import BEST, SUMMARY, load_weights
 from trainer.gauge.figures import figures, grouped, line
@@ -59,7 +59,7 @@ def finish(run: Path, data: GaugeData, folder: Path, network: GaugeNetwork, outc
         "best_epoch": outcome.best_epoch,
         "best_by": "loss of points and presence on crops of validation",
         "stopped": outcome.stopped,
-        "weights_sha256": digest(run / BEST),
+        "weights_sha256": sha256_of_weights(run / BEST),
         DISPLACED: displaced(data.splits["train"], data),
         "splits": {},
     }

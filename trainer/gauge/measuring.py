@@ -31,7 +31,7 @@ class Capture:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredCapture:
     """A capture and what the gauge measured in it.
 
     Attributes:
@@ -84,8 +84,8 @@ def measure_captures(
     finder: Finder,
     factors: Factors | None = None,
     progress: Callable[[Iterable[Capture]], Iterable[Capture]] = iter,
-) -> list[Measured]:
-    """Locate the part of each capture, and measure its pins; returns a `Measured` for each, however well the pose fits.
+) -> list[MeasuredCapture]:
+    """Locate each capture's part and measure its pins; return a `MeasuredCapture` for each, however well the pose fits.
 
     Args:
         captures: the captures, from `captures_of`.
@@ -102,13 +102,13 @@ def measure_captures(
         try:
             part = located(views, queries, finder, placing_deviations(data.connectors[key].placing))
             pins = measure(part.pins, queries, part.pose, (factors or Factors()).correction(part.features, key))
-            found.append(Measured(capture, part.pose, pins, part.fits, part.pins, looks_of(part)))
+            found.append(MeasuredCapture(capture, part.pose, pins, part.fits, part.pins, looks_of(part)))
         except (ValueError, np.linalg.LinAlgError):
-            found.append(Measured(capture, None, ()))
+            found.append(MeasuredCapture(capture, None, ()))
     return found
 
 
-def table_of(measured: Iterable[Measured], data: GaugeData) -> pd.DataFrame:
+def table_of(measured: Iterable[MeasuredCapture], data: GaugeData) -> pd.DataFrame:
     """Make a table with a row for each pin of each located capture in `measured`.
 
     Returns:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from generator.locating.gauge_file import FORMAT
 from trainer.core import onnx_file, run_folder
 from trainer.core.errors import InputError
-from trainer.core.frozen_threshold import digest
+from trainer.core.frozen_threshold import sha256_of_weights
 from trainer.gauge.gates import load_gates
 from trainer.gauge.network import KINDS, GaugeNetwork
 from trainer.gauge.run import load_run
@@ -93,11 +93,11 @@ def _metadata(run: Path) -> dict[str, str]:
     return {
         "format": FORMAT,
         "name": run.resolve().name,
-        "weights_sha256": digest(run / run_folder.BEST),
+        "weights_sha256": sha256_of_weights(run / run_folder.BEST),
         "side": str(loaded.network.side),
         "pitch_px": json.dumps(loaded.pitch_px),
         "uncertainty": json.dumps(asdict(loaded.uncertainty)),
-        "tolerance": json.dumps(run_folder.tolerance_of(run) or {}),
+        "tolerance": json.dumps(run_folder.recorded_tolerances(run) or {}),
         "connectors": connectors,
         "gates": json.dumps(gates),
         "likeness": base64.b64encode(loaded.likeness.to_bytes()).decode(),

@@ -28,8 +28,8 @@ from trainer.core import adaptation, run_folder
 from trainer.core.adaptation import Adaptation
 from trainer.core.console import say
 from trainer.core.errors import InputError, as_input_error
-from trainer.core.frozen_threshold import digest as sha256_of_weights
-from trainer.core.prediction import Judged, Judging, sha256_or_none
+from trainer.core.frozen_threshold import sha256_of_weights
+from trainer.core.prediction import Prediction, Predictions, sha256_or_none
 from trainer.core.split import open_picture
 from trainer.gauge.finder import TorchFinder
 from trainer.gauge.gates import load_gates
@@ -160,7 +160,7 @@ def load_bench(run: Path, options: Options) -> Bench:
     finder = TorchFinder(loaded.network, loaded.uncertainty.scales)
     certificate = _certificate(options.calibration)
     gauge = Gauge(finder, loaded.pitch_px, factors, limits, gates, certificate, loaded.likeness)
-    tolerance = tolerance_of(run_folder.tolerance_of(run) or {}, drawing, options.tolerance)
+    tolerance = connector_tolerance(run_folder.recorded_tolerances(run) or {}, drawing, options.tolerance)
     model = {"name": run.resolve().name, "hash": sha256_of_weights(run / run_folder.BEST)}
     others = fitting(drawings, *named, loaded.likeness.trained)
     assumed = _assumed(drawing, [each.key[2] for each in others], factors)
@@ -191,7 +191,7 @@ def _certificate(path: Path | None) -> Certificate | None:
     return certificate
 
 
-def tolerance_of(stated: Mapping[str, Any], drawing: StatedDrawing, asked: Mapping[str, float]) -> Tolerance:
+def connector_tolerance(stated: Mapping[str, Any], drawing: StatedDrawing, asked: Mapping[str, float]) -> Tolerance:
     """Return a connector's limits in mm: the run's (`stated`, by scene), replaced by those of --tolerance (`asked`).
 
     Raises:
@@ -211,7 +211,7 @@ def tolerance_of(stated: Mapping[str, Any], drawing: StatedDrawing, asked: Mappi
     return Tolerance(**own).with_limits(asked)
 
 
-def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
+def predictions(run: Path, files: Sequence[Path], options: Options) -> Predictions:
     """Load a run, and sort picture files into parts by their names; verdicts are computed while `outcomes` is read.
 
     Raises:
@@ -228,7 +228,7 @@ def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
             check_views(bench.gauge.certificate, bench.drawing.cameras, seen)
     # The suffix is added so that `with_suffix` does not cut a part's name at a dot.
     places = [*(Path(f"{part}.png") for part in parts), *left]
-    return Judging(_outcomes(bench, parts, left, problems), places)
+    return Predictions(_outcomes(bench, parts, left, problems), places)
 
 
 def grouped(bench: Bench, files: Sequence[Path]) -> tuple[dict[str, dict[str, Path]], list[Path], list[str]]:
@@ -275,7 +275,7 @@ def _alone(files: Sequence[Path], view: str, others: Mapping[str, Any]) -> dict[
 
 def _outcomes(
     bench: Bench, parts: Mapping[str, Mapping[str, Path]], left: Sequence[Path], problems: Sequence[str]
-) -> Iterator[Judged]:
+) -> Iterator[Prediction]:
     for part, files in parts.items():
         yield _of_part(bench, part, files)
     for number, file in enumerate(left):
@@ -283,10 +283,10 @@ def _outcomes(
         begins = tuple(f"{each}:" for each in (file, *(named or ())[:1]))
         why = [one for one in problems if one.startswith(begins)]
         why = why or ["expected at most one picture of each view of its part, got several"]
-        yield Judged(file, bench.unjudged(file, why), problems=[] if number else problems)
+        yield Prediction(file, bench.unjudged(file, why), problems=[] if number else problems)
 
 
-def _of_part(bench: Bench, part: str, files: Mapping[str, Path]) -> Judged:
+def _of_part(bench: Bench, part: str, files: Mapping[str, Path]) -> Prediction:
     place = Path(f"{part}.png")
     pictures: dict[str, Image.Image] = {}
     unread: list[str] = []
@@ -303,12 +303,12 @@ def _of_part(bench: Bench, part: str, files: Mapping[str, Path]) -> Judged:
     except InputError as error:
         reasons, scale = tuple(f"file: {problem}" for problem in error.problems), scale_note(bench.gauge.certificate)
         document = bench.document(Inspected(Verdict.INVALID, reasons, scale=scale), files, part)
-        return Judged(place, document, problems=error.problems)
+        return Prediction(place, document, problems=error.problems)
     if bench.options.find:
         pictures = {each.name: Image.fromarray(each.pixels) for each in found.views} or pictures
     sheet = draw_sheet(found, bench.drawing, pictures, bench.tolerance) if bench.options.sheets else None
     line = f"{sentence(found, bench.tolerance)}  {part} ({', '.join(pictures)})"
-    return Judged(place, bench.document(found, files, part), line, sheet)
+    return Prediction(place, bench.document(found, files, part), line, sheet)
 
 
 def _inspect(bench: Bench, pictures: Mapping[str, Image.Image]) -> Inspected:

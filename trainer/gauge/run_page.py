@@ -34,7 +34,7 @@ def write_page(run: Path) -> Path:
         ("training", f"{summary['epochs']} epochs in {minutes:.1f} min, seed {settings.seed}"),
         ("best epoch", f"{summary['best_epoch']}, by {summary['best_by']}"),
         ("stopped early", summary["stopped"]),
-        ("tolerance", words(run_folder.tolerance_of(run))),
+        ("tolerance", words(run_folder.recorded_tolerances(run))),
         ("uncertainty", ", ".join(f"{name} {_numbers(value)}" for name, value in factors.items())),
         ("factors of U, one view", ", ".join(f"{name or 'any'} {_numbers(value)}" for name, value in alone.items())),
         (

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from generator.locating.landmarks import pitch_mm
 from trainer.core.distributed import Share
-from trainer.core.loop import Measured, Schedule, Trained
+from trainer.core.loop import EpochScore, Schedule, Trained
 from trainer.core.run_folder import Row
 from trainer.core.time_limit import Cost, seconds_per_step
 from trainer.gauge.batches import batch_of
@@ -77,7 +77,7 @@ class GaugeTrainee:
         self._sums = torch.zeros(4, device=self.device)
 
     def adopt(self, config: TrainingConfig) -> None:
-        """Set the settings; `time_limit.fit` calls it once more, with fewer epochs, to shorten the training."""
+        """Set the settings; `time_limit.shorten_to_limit` calls it once more, with fewer epochs."""
         self.config = config
         self.schedule = Schedule.of(config)
 
@@ -138,13 +138,13 @@ class GaugeTrainee:
         with self.share.accelerator.autocast():
             return self.network(crops, batch.marks, batch.besides, batch.kinds), batch
 
-    def backward(self, batch: Portion, parts: int) -> None:
-        """Add the gradient of a portion's loss, divided by `batch.total` and `parts`, the step's number of portions."""
+    def backward(self, batch: Portion, batches_per_step: int) -> None:
+        """Add the gradient of a portion's loss, divided by `batch.total` and by the step's number of portions."""
         found, truth = self._answer(batch.batch)
         value = loss(found, truth) / batch.total
-        self.share.accelerator.backward(value / parts)
+        self.share.accelerator.backward(value / batches_per_step)
         with torch.no_grad():
-            self._sums[0] += value / parts
+            self._sums[0] += value / batches_per_step
             self._sums[1:] += torch.stack(_tip_errors(found, truth))
 
     def trained(self, epoch: int, how: Trained) -> Row:
@@ -161,7 +161,7 @@ class GaugeTrainee:
         """Return True: every epoch is followed by a measurement on validation."""
         return True
 
-    def measure(self, epoch: int) -> Measured:
+    def measure(self, epoch: int) -> EpochScore:
         """Validate on up to 48 pictures: loss (score: -loss), px errors (tips, edges), share of right presence."""
         self.network.eval()
         source = np.random.default_rng([_SEED_OF_VALIDATION, self.config.seed])
@@ -184,7 +184,7 @@ class GaugeTrainee:
             "val_edge_px": float(np.sqrt(edges[0] / edges[1])) if edges[1] else None,
             "val_presence": float(sums[2] / max(1.0, sums[1])),
         }
-        return Measured(row, (-lost / max(1, count),))
+        return EpochScore(row, (-lost / max(1, count),))
 
     def unmeasured(self) -> Row:
         """Return an empty row for metrics.csv; this training measures every epoch."""

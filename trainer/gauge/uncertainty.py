@@ -16,7 +16,7 @@ from generator.locating.factors import FEWEST, Factors, ValidationErrors, by_axi
 from generator.locating.fit import FitLimits
 from generator.locating.measure import measure
 from trainer.gauge.finder import TorchFinder
-from trainer.gauge.measuring import AXES, Capture, Measured, captures_of, measure_captures, some_of, table_of
+from trainer.gauge.measuring import AXES, Capture, MeasuredCapture, captures_of, measure_captures, some_of, table_of
 from trainer.gauge.network import GaugeNetwork
 from trainer.gauge.picture import GaugeData
 from trainer.gauge.run import Triple, Uncertainty
@@ -70,7 +70,7 @@ def learn_uncertainty(
     return found, errors
 
 
-def slopes_of(measured: Sequence[Measured], data: GaugeData) -> dict[str, float]:
+def slopes_of(measured: Sequence[MeasuredCapture], data: GaugeData) -> dict[str, float]:
     """Fit straight lines through zero to found over true dx and dy, for each terminal and ("") for all together.
 
     Tips whose end leans are used, as arcs and kinks leave it. In a picture, a displaced tip looks the same whether its
@@ -98,7 +98,7 @@ def _leans(truth: ObjectRow, position: NominalPosition) -> bool:
     return math.tan(math.radians(truth.tilt_deg)) * (position.standing_mm or 0.0) > 0.25 * truth.true_position_mm
 
 
-def _with_slope(one: Measured, data: GaugeData, slopes: Mapping[str, float]) -> Measured:
+def _with_slope(one: MeasuredCapture, data: GaugeData, slopes: Mapping[str, float]) -> MeasuredCapture:
     """The capture, its pins measured again with the slope of its terminal, and standard deviations as stated."""
     if one.pose is None:
         return one
@@ -108,8 +108,8 @@ def _with_slope(one: Measured, data: GaugeData, slopes: Mapping[str, float]) -> 
 
 
 def _without_bias(
-    measured: Sequence[Measured], data: GaugeData, alone: Sequence[Capture]
-) -> tuple[list[Measured], dict[str, PartBiases]]:
+    measured: Sequence[MeasuredCapture], data: GaugeData, alone: Sequence[Capture]
+) -> tuple[list[MeasuredCapture], dict[str, PartBiases]]:
     """Subtract from each capture's measures the bias that the other ones show; also returns the biases, by views.
 
     `alone`: the captures, last in `measured`, of one view each; if there are any, single views of others show no bias,
@@ -139,19 +139,19 @@ def _without_bias(
     return found, biases
 
 
-def _parts(measured: Sequence[Measured]) -> np.ndarray:
+def _parts(measured: Sequence[MeasuredCapture]) -> np.ndarray:
     """Number (P,) of the part in each capture: captures of the same part have the same number."""
     rows = [one.capture.pictures[0].row for one in measured]
     names = [(row.get("scene"), row.get("part") or f"capture {index}") for index, row in enumerate(rows)]
     return np.array([names.index(each) for each in names], int)
 
 
-def _features(one: Measured) -> dict[str, np.ndarray]:
+def _features(one: MeasuredCapture) -> dict[str, np.ndarray]:
     """The network's features of a part, by view, of the views in which it gives some."""
     return {view: each.features for view, each in one.looks.items() if each.features is not None}
 
 
-def _signed_errors(one: Measured, data: GaugeData) -> tuple[np.ndarray, np.ndarray]:
+def _signed_errors(one: MeasuredCapture, data: GaugeData) -> tuple[np.ndarray, np.ndarray]:
     """Errors (N, 3) of dx, dy and retraction of the pins, mm (NaN: not measured), and their standard deviations."""
     table = table_of([one], data)
     deviations = np.stack([table[f"sigma_{axis}"] for axis in AXES], axis=1)
@@ -160,7 +160,7 @@ def _signed_errors(one: Measured, data: GaugeData) -> tuple[np.ndarray, np.ndarr
     return np.where(np.stack(known, axis=1), np.stack(errors, axis=1), np.nan), deviations
 
 
-def _sizes(measured: Sequence[Measured], data: GaugeData) -> list[np.ndarray]:
+def _sizes(measured: Sequence[MeasuredCapture], data: GaugeData) -> list[np.ndarray]:
     """For each located part, sizes (N, 3) of its pins' errors in stated standard deviations; NaN: not measured."""
     signed = [_signed_errors(one, data) for one in measured if one.pins]
     return [np.abs(errors) / deviations for errors, deviations in signed]
@@ -183,11 +183,11 @@ def _triple(values: Iterable[float]) -> Triple:
     return dx, dy, retraction
 
 
-def _camera(one: Measured) -> str:
+def _camera(one: MeasuredCapture) -> str:
     return str(one.capture.pictures[0].row["camera"])
 
 
-def _errors(measured: Sequence[Measured], sizes: Sequence[np.ndarray]) -> tuple[ValidationErrors, np.ndarray]:
+def _errors(measured: Sequence[MeasuredCapture], sizes: Sequence[np.ndarray]) -> tuple[ValidationErrors, np.ndarray]:
     """The errors of parts measured by the same views together, several; none without such parts or their features.
 
     Also returns the parts' numbers (P,), from `_parts`.
@@ -198,7 +198,7 @@ def _errors(measured: Sequence[Measured], sizes: Sequence[np.ndarray]) -> tuple[
     """
     located = [one for one in measured if one.pose is not None]
     views = max((tuple(one.looks) for one in located), key=len, default=())
-    kept, features, chosen = list[np.ndarray](), list[list[np.ndarray]](), list[Measured]()
+    kept, features, chosen = list[np.ndarray](), list[list[np.ndarray]](), list[MeasuredCapture]()
     for one, own in zip(located, sizes, strict=True):
         known = list(_features(one).values())
         if tuple(one.looks) == views and len(known) == len(views):
@@ -215,7 +215,7 @@ def _errors(measured: Sequence[Measured], sizes: Sequence[np.ndarray]) -> tuple[
     return ValidationErrors(shown, whole), _parts(chosen)
 
 
-def _pose_errors(measured: Sequence[Measured]) -> np.ndarray:
+def _pose_errors(measured: Sequence[MeasuredCapture]) -> np.ndarray:
     """Errors of the part's place along X and Y, in stated standard deviations."""
     found = []
     for one in measured:
@@ -225,7 +225,7 @@ def _pose_errors(measured: Sequence[Measured]) -> np.ndarray:
     return np.concatenate(found) if found else np.zeros(0)
 
 
-def _point_errors(measured: Sequence[Measured]) -> tuple[np.ndarray, np.ndarray]:
+def _point_errors(measured: Sequence[MeasuredCapture]) -> tuple[np.ndarray, np.ndarray]:
     """Distances of found from true tips and feet, in stated standard deviations, in single pictures."""
     found: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     for one in measured:

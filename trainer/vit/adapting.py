@@ -24,7 +24,7 @@ from generator.verdict.envelope import Verdict
 from trainer.core import adaptation, frozen_threshold, run_folder
 from trainer.core.adaptation_page import false_alarms
 from trainer.core.console import say
-from trainer.core.decision import Limits
+from trainer.core.decision import Thresholds
 from trainer.core.default_paths import DATASET_FILES
 from trainer.core.errors import InputError
 from trainer.core.gates import Gates
@@ -35,7 +35,7 @@ from trainer.vit import run as vit_run
 from trainer.vit.gates import watch
 from trainer.vit.network.letterbox import rgb
 from trainer.vit.network.model import ViT
-from trainer.vit.verdicts import UNDECIDED, PictureVerdict, judge, judge_part
+from trainer.vit.verdicts import DEFAULT_THRESHOLDS, PictureVerdict, judge, judge_part
 
 # Files of a run that an adapted one keeps as they are. The training's results stay behind: they do not hold for it.
 _KEPT = (CONFIG, *DATASET_FILES)
@@ -56,7 +56,7 @@ class Network:
     """
 
     model: ViT
-    limits: Limits
+    limits: Thresholds
     temperature: float
     gates: Gates
     transforms: Mapping[str, PictureTransform]
@@ -65,7 +65,7 @@ class Network:
     def load(cls, run: Path) -> "Network":
         """Load the best weights of a run, whose pictures are not changed yet."""
         held = frozen_threshold.load(run)
-        limits, temperature = (held.limits, held.temperature) if held is not None else (UNDECIDED, 1.0)
+        limits, temperature = (held.limits, held.temperature) if held is not None else (DEFAULT_THRESHOLDS, 1.0)
         return cls(vit_run.load_model(run), limits, temperature, Gates.load(run), {})
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from trainer.core import frozen_threshold, max_escape, operating_tables, run_folder, verdict_shares
 from trainer.core.card import LIMITS, Result, header, markdown, meanings
-from trainer.core.decision import EVEN, Limits
+from trainer.core.decision import EVEN, Thresholds
 from trainer.core.fitness import fitness_said
 from trainer.core.settings import ROWS_MEANING
 from trainer.core.tolerance import words
@@ -26,7 +26,7 @@ BOTH_INPUTS = "pictures and their NSOART pictures, six channels"
 
 
 @dataclass(frozen=True)
-class Measured:
+class CardResults:
     """Measured results for the card: those in its YAML, tables in Markdown, a note, the section on operating points."""
 
     results: list[Result]
@@ -35,15 +35,15 @@ class Measured:
     points: str
 
 
-def measured_of(run: Path, summary: Mapping[str, Any]) -> Measured:
+def measured_of(run: Path, summary: Mapping[str, Any]) -> CardResults:
     """Read a run's results: those of `trainer.evaluate` if it measured the best weights, else those in `summary`."""
     document = results.evaluation_of(run)
     return _at_the_end(summary) if document is None else _evaluated(document, summary)
 
 
-def _at_the_end(summary: Mapping[str, Any]) -> Measured:
+def _at_the_end(summary: Mapping[str, Any]) -> CardResults:
     splits = summary["splits"]
-    return Measured(
+    return CardResults(
         [Result(n, "accuracy", "Accuracy", TASK, float(s["accuracy"])) for n, s in splits.items()],
         markdown(
             ("split", "parts" if summary.get("views") else "pictures", "accuracy", "balanced accuracy"),
@@ -55,7 +55,7 @@ def _at_the_end(summary: Mapping[str, Any]) -> Measured:
     )
 
 
-def _evaluated(document: Mapping[str, Any], summary: Mapping[str, Any]) -> Measured:
+def _evaluated(document: Mapping[str, Any], summary: Mapping[str, Any]) -> CardResults:
     found, lines, classes = [], [], []
     for name, m in document["splits"].items():
         for kind, title in (("accuracy", "Accuracy"), ("balanced_accuracy", "Balanced accuracy")):
@@ -79,7 +79,7 @@ def _evaluated(document: Mapping[str, Any], summary: Mapping[str, Any]) -> Measu
     if summary.get("views"):
         note += " The model judges parts, not pictures: all counts are of parts."
     tables = markdown(head, lines) + "\n\n" + markdown(by_class, classes)
-    return Measured(found, tables, note, operating_tables.markdown_section(document["splits"]))
+    return CardResults(found, tables, note, operating_tables.markdown_section(document["splits"]))
 
 
 def vit_card(
@@ -127,7 +127,7 @@ def vit_card(
         ),
         f"# {name.rpartition('/')[2]}",
         _what_it_is(config, settings),
-        _trained_on(settings, summary, datasets, words(run_folder.tolerance_of(run))),
+        _trained_on(settings, summary, datasets, words(run_folder.recorded_tolerances(run))),
         _use(name, by_transformers, settings.input, held.limits if held else None, config.views),
         f"## Measured\n\n{fitness}\n\n{measured.tables}\n\n{measured.note} "
         "The best epoch and the threshold were chosen on `validation`: its numbers are optimistic.",
@@ -138,7 +138,7 @@ def vit_card(
     return "\n\n".join(parts) + "\n"
 
 
-def _limits(limits: Limits) -> dict[str, float]:
+def _limits(limits: Thresholds) -> dict[str, float]:
     return {"escape_threshold": limits.escape, "overkill_threshold": limits.overkill}
 
 
@@ -167,7 +167,7 @@ def _trained_on(settings: TrainingConfig, summary: Mapping[str, Any], datasets: 
     )
 
 
-def _use(name: str, by_transformers: bool, input_: str, limits: Limits | None, views: Sequence[str]) -> str:
+def _use(name: str, by_transformers: bool, input_: str, limits: Thresholds | None, views: Sequence[str]) -> str:
     said = (
         f" The verdict is OK below P(NG) = 1 - P(OK) = {min(limits.escape, EVEN):.4f}, NG from {limits.overkill:.4f} "
         "on, and UNSURE between: thresholds chosen on validation."

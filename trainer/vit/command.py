@@ -28,7 +28,7 @@ from trainer.core.distributed import Share, start
 from trainer.core.errors import InputError
 from trainer.core.loop import Loop, Outcome, Report, Schedule
 from trainer.core.options import device_of, repeatable
-from trainer.core.time_limit import fit
+from trainer.core.time_limit import shorten_to_limit
 from trainer.core.training_command import run_training
 from trainer.vit import attention, forecast, hub_files, results, training, training_check
 from trainer.vit.epoch_report import EpochReport
@@ -59,11 +59,11 @@ def _begin(args: argparse.Namespace, device: torch.device) -> Setup:
     begun = new_setup(args, device)
     wanted = (begun.config, begun.settings)
     digest = begun.settings.data_sha256
-    default_paths.adopt(args, KIND, FORMAT, digest, lambda run: _unfitted(run) == wanted)
+    default_paths.resume_unfinished(args, KIND, FORMAT, digest, lambda run: _before_time_limit(run) == wanted)
     return begun
 
 
-def _unfitted(run: Path) -> tuple[ViTConfig, TrainingConfig]:
+def _before_time_limit(run: Path) -> tuple[ViTConfig, TrainingConfig]:
     """Read a run's configuration as it was before --time-limit reduced its epochs."""
     config, settings = load_config(run)
     return config, settings.changed({"fitted_epochs": 0})
@@ -167,7 +167,7 @@ def _train(args: argparse.Namespace, hold: default_paths.Hold) -> int:
     share.wait()  # until all processes have read files that --overwrite removes
     trainee = training.ViTTrainee(data, model, optimizer, settings, share)
     if args.time_limit and not args.resume:
-        begun = replace(begun, settings=fit(trainee, args.time_limit, args.began))
+        begun = replace(begun, settings=shorten_to_limit(trainee, args.time_limit, args.began))
     expected = "" if args.resume else _forecast(begun)
 
     def shorten(epoch: int) -> Schedule:

@@ -75,7 +75,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Measured:
+class EvaluationResult:
     """Results of an evaluation.
 
     Args:
@@ -264,13 +264,13 @@ def _lines(
 
 def measure(
     model: ViT, splits: Mapping[str, Split], held: FrozenThreshold, batch_size: int = 16, own: Gates | None = None
-) -> Measured:
+) -> EvaluationResult:
     """Measure each of `splits` with the run's thresholds and temperature (`held`).
 
     `own`: the run's gates, limits beyond which a picture is INVALID; None: no picture is.
     """
     config = model.config
-    found = Measured({}, [], {})
+    found = EvaluationResult({}, [], {})
     renamed: dict[str, str] = {}
     for name, split in splits.items():
         facts = row_facts.facts(split, config.ok_index)
@@ -297,7 +297,7 @@ def measure(
     return found
 
 
-def write_pictures(out: Path, model: ViT, splits: Mapping[str, Split], found: Measured) -> None:
+def write_pictures(out: Path, model: ViT, splits: Mapping[str, Split], found: EvaluationResult) -> None:
     """Write the plots and the sheets of mistakes of an evaluation into the folder `out`; `found`: its results."""
     classes, reports = model.config.classes, found.reports
     matrices = {name: np.array(r["confusion"]) for name, r in reports.items()}
@@ -345,7 +345,8 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
         results_folder.check(out, asked.run, EVALUATION, evaluation_files, new)
     found = measure(model, splits, held, asked.batch_size, Gates.load(asked.run))
     compared = tolerance.compare(
-        run_folder.tolerance_of(asked.run), (pair for split in splits.values() for pair in split.rows_with_objects())
+        run_folder.recorded_tolerances(asked.run),
+        (pair for split in splits.values() for pair in split.rows_with_objects()),
     )
     left_out = {name: len(chosen[name]) - len(split) for name, split in splits.items()}
     document = _document(asked, model.config, held, found.reports, left_out)

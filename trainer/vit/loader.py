@@ -111,24 +111,24 @@ def steps_of(
         share: This process's share of the training.
     """
     generator = torch.Generator().manual_seed(config.seed * 100_003 + epoch)
-    parts = torch.split(picture_order(split, config.balanced, generator), config.batch_size)
+    chunks = torch.split(picture_order(split, config.balanced, generator), config.batch_size)
     with_pictures, with_close_ups = epoch > plan.close_up_epochs, plan.close_up_epochs > 0
     count = 2 * config.batch_size * split.views
     for step in range(plan.steps(epoch)):
         # The epoch's last step may have fewer batches.
-        held = parts[step * config.accumulate : (step + 1) * config.accumulate]
+        held = chunks[step * config.accumulate : (step + 1) * config.accumulate]
         portions = []
-        for part in held if with_pictures else [None] * config.accumulate:
+        for chunk in held if with_pictures else [None] * config.accumulate:
             shown, centres, pictures = None, None, None
             if with_close_ups:
                 seeds = example_seeds(count, generator)
                 shown, centres = close_ups.draw(seeds[share.own(count)], config.augment)
-            if part is not None:
-                own, seeds = share.own(len(part)), example_seeds(len(part) * split.views, generator)
-                pictures = batch_of(split, part[own])
+            if chunk is not None:
+                own, seeds = share.own(len(chunk)), example_seeds(len(chunk) * split.views, generator)
+                pictures = batch_of(split, chunk[own])
                 if config.augment:
                     pictures = augment(pictures, seeds.view(-1, split.views)[own].flatten())
-            portions.append(Portion(pictures, 0 if part is None else len(part), shown, count, centres))
+            portions.append(Portion(pictures, 0 if chunk is None else len(chunk), shown, count, centres))
         yield portions
 
 

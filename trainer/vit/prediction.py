@@ -16,17 +16,25 @@ from PIL import Image
 
 from trainer.core import adaptation, frozen_threshold
 from trainer.core.adaptation import Adaptation
-from trainer.core.decision import Limits
+from trainer.core.decision import Thresholds
 from trainer.core.errors import InputError
 from trainer.core.fitness import NOT_MEASURED
 from trainer.core.gates import Gates
 from trainer.core.golden_input import GoldenInput
-from trainer.core.prediction import Judge, Judged, Judging, PartFiles
+from trainer.core.prediction import PartFiles, Prediction, Predictions, VerdictWriter
 from trainer.core.split import open_picture
 from trainer.vit import results
 from trainer.vit import run as vit_run
 from trainer.vit.network.model import ViT
-from trainer.vit.verdicts import UNDECIDED, PartVerdict, PictureVerdict, annotate, annotate_part, judge, judge_part
+from trainer.vit.verdicts import (
+    DEFAULT_THRESHOLDS,
+    PartVerdict,
+    PictureVerdict,
+    annotate,
+    annotate_part,
+    judge,
+    judge_part,
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,7 @@ class Classifier:
         model: The network in evaluation mode.
         limits: Thresholds of P(NG) = 1 - P(OK).
         temperature: Divides the logits, above 0.
-        judge: The run's name and tolerance for every verdict, and the reasons why the run is unfit.
+        writer: The run's name and tolerance for every verdict, and the reasons why the run is unfit.
         gates: The run's gates, which find pictures that cannot be judged.
         golden: Makes the NSOART pictures; None: the network judges the pictures as they are.
         both: Whether the network gets picture and NSOART picture.
@@ -45,9 +53,9 @@ class Classifier:
     """
 
     model: ViT
-    limits: Limits
+    limits: Thresholds
     temperature: float
-    judge: Judge
+    writer: VerdictWriter
     gates: Gates
     golden: GoldenInput | None = None
     both: bool = False
@@ -117,18 +125,18 @@ def load_classifier(run: Path, options: Options) -> Classifier:
     model = vit_run.load_model(run, weights)
     held = frozen_threshold.load(run) if weights == "best" else None
     gates = Gates.load(run, vit_run.WEIGHTS[weights])
-    sha256, unfit = frozen_threshold.digest(run / vit_run.WEIGHTS[weights]), unfit_reasons(run, weights)
+    sha256, unfit = frozen_threshold.sha256_of_weights(run / vit_run.WEIGHTS[weights]), unfit_reasons(run, weights)
     adapted = adaptation.load(run)
-    judge = Judge.of(
+    writer = VerdictWriter.of(
         run, sha256, model.config.classes, (*unfit, *gates.missing), options.allow_unfit, options.tolerance
     )
     if adapted is not None:
-        judge = replace(judge, warnings=(*judge.warnings, adaptation.WARNING))
+        writer = replace(writer, warnings=(*writer.warnings, adaptation.WARNING))
     return Classifier(
         model,
-        (held.limits if held else UNDECIDED).with_threshold(options.threshold),
+        (held.limits if held else DEFAULT_THRESHOLDS).with_threshold(options.threshold),
         held.temperature if held else 1.0,
-        judge,
+        writer,
         gates,
         golden,
         "+" in settings.input,
@@ -136,7 +144,7 @@ def load_classifier(run: Path, options: Options) -> Classifier:
     )
 
 
-def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
+def predictions(run: Path, files: Sequence[Path], options: Options) -> Predictions:
     """Prepare to judge picture files with a ViT's run; each verdict is computed when it is read from `outcomes`.
 
     There is one outcome per picture; for a run on several views one per part, then one, INVALID, for each file that
@@ -152,12 +160,12 @@ def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
     if golden := GoldenInput.of(run, settings.input, options.part):
         golden.check(files, views)
     if not views:
-        return Judging(_of_pictures(run, files, options), list(files))
+        return Predictions(_of_pictures(run, files, options), list(files))
     found = PartFiles.of(files, views)
-    return Judging(_of_parts(run, found, options), found.places)
+    return Predictions(_of_parts(run, found, options), found.places)
 
 
-def _of_pictures(run: Path, files: Sequence[Path], options: Options) -> Iterator[Judged]:
+def _of_pictures(run: Path, files: Sequence[Path], options: Options) -> Iterator[Prediction]:
     """Judge each picture file."""
     by = load_classifier(run, options)
     for file in files:
@@ -165,15 +173,15 @@ def _of_pictures(run: Path, files: Sequence[Path], options: Options) -> Iterator
             picture = open_picture(file, str(file))
             inputs = by.inputs(picture, file)
         except InputError as e:
-            yield Judged(file, by.judge.unjudged(file, e.problems), problems=e.problems)
+            yield Prediction(file, by.writer.unjudged(file, e.problems), problems=e.problems)
             continue
-        verdict, heat = judge(by.model, picture, by.limits, by.temperature, by.judge.invalid, by.gates, inputs)
-        line = by.judge.line(verdict.verdict, verdict.said, str(file), verdict.reasons)
+        verdict, heat = judge(by.model, picture, by.limits, by.temperature, by.writer.invalid, by.gates, inputs)
+        line = by.writer.line(verdict.verdict, verdict.said, str(file), verdict.reasons)
         sheet = annotate(picture, verdict, heat, by.model) if options.sheets else None
-        yield Judged(file, _entry(by, verdict, file), line, sheet)
+        yield Prediction(file, _entry(by, verdict, file), line, sheet)
 
 
-def _of_parts(run: Path, found: PartFiles, options: Options) -> Iterator[Judged]:
+def _of_parts(run: Path, found: PartFiles, options: Options) -> Iterator[Prediction]:
     """Judge each part; then name the files that belong to none."""
     by = load_classifier(run, options)
     for place, files in found.parts.items():
@@ -188,14 +196,14 @@ def _of_parts(run: Path, found: PartFiles, options: Options) -> Iterator[Judged]
             except InputError as e:
                 unread += e.problems
         if unread:
-            yield Judged(place, by.judge.unjudged(files, unread, part=part), problems=unread)
+            yield Prediction(place, by.writer.unjudged(files, unread, part=part), problems=unread)
             continue
-        verdict, heats = judge_part(by.model, pictures, by.limits, by.temperature, by.judge.invalid, by.gates, inputs)
+        verdict, heats = judge_part(by.model, pictures, by.limits, by.temperature, by.writer.invalid, by.gates, inputs)
         where = f"  most suspicious in view {verdict.peak_view}" if verdict.verdict == "NG" else ""
-        line = by.judge.line(verdict.verdict, verdict.said, f"{part}{where}", verdict.reasons)
+        line = by.writer.line(verdict.verdict, verdict.said, f"{part}{where}", verdict.reasons)
         sheet = annotate_part(pictures, verdict, heats, by.model) if options.sheets else None
-        yield Judged(place, _entry(by, verdict, files, part=part), line, sheet)
-    yield from found.left_out(by.judge)
+        yield Prediction(place, _entry(by, verdict, files, part=part), line, sheet)
+    yield from found.left_out(by.writer)
 
 
 def _entry(
@@ -203,4 +211,4 @@ def _entry(
 ) -> dict[str, Any]:
     """Make the entry of predictions.json."""
     own = asdict(verdict)
-    return by.judge.document(own.pop("verdict"), own.pop("reasons"), of, **more, **own)
+    return by.writer.document(own.pop("verdict"), own.pop("reasons"), of, **more, **own)

@@ -12,6 +12,7 @@ import numpy as np
 from trainer.core import frozen_threshold, results_folder, run_folder
 from trainer.core.errors import InputError
 from trainer.core.fitness import Fitness, fitness_of
+from trainer.core.frozen_threshold import sha256_of_weights
 from trainer.core.run_folder import SUMMARY
 from trainer.vit.network.model import OK_CLASS
 
@@ -39,7 +40,7 @@ def summary_of(run: Path) -> dict[str, Any]:
         warnings=list,
     )
     # Earlier versions wrote no hash.
-    if "weights_sha256" in found and found["weights_sha256"] != frozen_threshold.digest(run / run_folder.BEST):
+    if "weights_sha256" in found and found["weights_sha256"] != sha256_of_weights(run / run_folder.BEST):
         raise InputError(
             f"{path}: expected the summary of {run_folder.BEST}, got that of other weights; finish the training with "
             "`python -m trainer.vit --resume`"
@@ -75,7 +76,7 @@ def evaluation_of(run: Path) -> dict[str, Any] | None:
         return None
     found = results_folder.read(place, "an evaluation by trainer.evaluate", splits=dict)
     held = found.get("frozen")
-    if not isinstance(held, dict) or held.get("weights_sha256") != frozen_threshold.digest(run / run_folder.BEST):
+    if not isinstance(held, dict) or held.get("weights_sha256") != sha256_of_weights(run / run_folder.BEST):
         return None
     return found
 

@@ -12,7 +12,7 @@ from typing import Any
 from generator.reporting.pages import render
 from trainer.core import adaptation, frozen_threshold, max_escape, metrics, operating_tables, results_folder, run_folder
 from trainer.core.console import say
-from trainer.core.decision import EVEN, Limits
+from trainer.core.decision import EVEN, Thresholds
 from trainer.core.errors import InputError
 from trainer.core.fitness import fitness_said
 from trainer.core.run_folder import REPORT, read_metrics
@@ -76,14 +76,14 @@ def _facts(
         ("best epoch", f"{summary['best_epoch']}, by {summary['best_by']}"),
         ("fitness", fitness_said(results.fitness_of_run(run))),
         ("--max-escape", held and max_escape.said(held.max_escape)),
-        ("tolerance", words(run_folder.tolerance_of(run))),
+        ("tolerance", words(run_folder.recorded_tolerances(run))),
         ("thresholds", held and _thresholds(held.limits)),
         ("temperature", held and f"{held.temperature:.3f}"),
     ]
     return [(name, str(value)) for name, value in facts if value]
 
 
-def _thresholds(limits: Limits) -> str:
+def _thresholds(limits: Thresholds) -> str:
     return (
         f"chosen on validation: the verdict is OK below P(NG) = {min(limits.escape, EVEN):.4f}, NG from "
         f"{limits.overkill:.4f} on, UNSURE between; a defect is predicted from {min(limits.threshold, EVEN):.4f} on"

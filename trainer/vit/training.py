@@ -19,7 +19,7 @@ from trainer.core.augmentation import Batch
 from trainer.core.console import say
 from trainer.core.default_paths import copy_dataset_files
 from trainer.core.distributed import Share, share_dropout, start
-from trainer.core.loop import Measured, Schedule, Trained
+from trainer.core.loop import EpochScore, Schedule, Trained
 from trainer.core.run_folder import Row
 from trainer.core.split import Data
 from trainer.core.time_limit import Cost, seconds_per_step
@@ -137,19 +137,19 @@ class ViTTrainee:
         self._tally()
         return ahead(steps_of(self.split, self.close_ups, self.config, self.plan, epoch, self.share))
 
-    def backward(self, batch: Portion, parts: int) -> None:
-        """Add the gradient of `batch`'s loss / `parts` (the step's number of portions); count right predictions."""
+    def backward(self, batch: Portion, batches_per_step: int) -> None:
+        """Add the gradient of `batch`'s loss, divided by the step's number of portions; count right predictions."""
         loss = torch.zeros((), device=self.device)
         if batch.close_ups is not None and batch.centres is not None:
             shown = _on(self.device, batch.close_ups)
             loss = loss + self._close_up_loss(shown, batch.close_up_count, batch.centres)
-            loss = loss + self._measure_loss(shown, parts)
+            loss = loss + self._measure_loss(shown, batches_per_step)
         if batch.pictures is not None:
             shown = _on(self.device, batch.pictures)
             loss = loss + self._picture_loss(shown, batch.picture_count)
-            loss = loss + self._measure_loss(shown, parts)
-        self.share.accelerator.backward(loss / parts)
-        self._sums[0] += loss.detach() / parts
+            loss = loss + self._measure_loss(shown, batches_per_step)
+        self.share.accelerator.backward(loss / batches_per_step)
+        self._sums[0] += loss.detach() / batches_per_step
 
     def _forward(self, pixels: Tensor, rows: int, views: int = 1) -> Prediction:
         """Run the network; logits in float32. The batch of all processes has `rows` examples of `views` pictures."""
@@ -173,13 +173,13 @@ class ViTTrainee:
             self.share.total,
         )
 
-    def _measure_loss(self, batch: Batch, parts: int) -> Tensor | float:
+    def _measure_loss(self, batch: Batch, batches_per_step: int) -> Tensor | float:
         """Compute the weighted loss of measures of the batch that the network got last; 0 if they are not trained."""
         if self.measures is None:
             return 0.0
         height, width = batch.pixels.shape[-2:]
         loss = self.measures.loss(batch.pins, (width, height), self.share.total)
-        self._sums[3] += loss.detach() / parts
+        self._sums[3] += loss.detach() / batches_per_step
         return self.config.measure_weight * loss
 
     def _close_up_loss(self, batch: Batch, count: int, centres: Tensor) -> Tensor:
@@ -226,7 +226,7 @@ class ViTTrainee:
         """Return True: every epoch is measured."""
         return True
 
-    def measure(self, epoch: int) -> Measured:
+    def measure(self, epoch: int) -> EpochScore:
         """Measure loss and accuracies on the validation split; an epoch that had only close-ups is given no score.
 
         Pictures are judged at one place on the grid of patches, which is faster; at the end at all.
@@ -234,7 +234,7 @@ class ViTTrainee:
         self.answers = answer(self.network, self.validation, share=self.share, once=True)
         row = validation_row(self.answers, self.classes)
         score = (float(row["val_balanced_accuracy"]), -self.answers.loss)  # type: ignore[arg-type]
-        return Measured(row, score if epoch > self.plan.close_up_epochs else None)
+        return EpochScore(row, score if epoch > self.plan.close_up_epochs else None)
 
     def unmeasured(self) -> Row:
         """Return an empty row for metrics.csv; this training measures every epoch."""
@@ -270,7 +270,7 @@ class ViTTrainee:
         # A stage's folder is a run that `trainer.predict` and `trainer.evaluate` can use.
         folder = run / STAGES / f"{row['epoch']:05d}"
         folder.mkdir(parents=True, exist_ok=True)
-        save_config(folder, self.network.config, self.config, run_folder.tolerance_of(run))
+        save_config(folder, self.network.config, self.config, run_folder.recorded_tolerances(run))
         run_folder.save_tensors(folder / run_folder.BEST, weights, {"epoch": str(row["epoch"])})
         run_folder.write_metrics(folder, [row])
         copy_dataset_files(run, folder)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from generator.io.drawing import Cell, draw_ring, enlargement, grid, scaled, under_verdict
 from generator.verdict.envelope import Verdict
-from trainer.core.decision import Limits, decide, verdict_of
+from trainer.core.decision import Thresholds, decide, verdict_of
 from trainer.core.gates import Gates
 from trainer.vit.gates import watch
 from trainer.vit.network.letterbox import fit_of, pixels_of, rgb
@@ -19,7 +19,7 @@ from trainer.vit.network.model import ViT, ViTConfig
 
 SIDE_PX = 512
 # Of a network without chosen thresholds.
-UNDECIDED = Limits.at(0.5)
+DEFAULT_THRESHOLDS = Thresholds.at(0.5)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class PartVerdict(PictureVerdict):
 
 
 def _said(
-    logits: Tensor, config: ViTConfig, limits: Limits, temperature: float, invalid: Sequence[str]
+    logits: Tensor, config: ViTConfig, limits: Thresholds, temperature: float, invalid: Sequence[str]
 ) -> dict[str, Any]:
     """Compute verdict, reasons, label, confidence and probabilities from logits (K,): fields of `PictureVerdict`."""
     probabilities = (logits.double() / temperature).softmax(0)
@@ -117,7 +117,7 @@ def _pixels(inputs: Sequence[Image.Image], config: ViTConfig) -> Tensor:
 def judge(
     model: ViT,
     picture: Image.Image,
-    limits: Limits = UNDECIDED,
+    limits: Thresholds = DEFAULT_THRESHOLDS,
     temperature: float = 1.0,
     invalid: Sequence[str] = (),
     gates: Gates | None = None,
@@ -148,7 +148,7 @@ def judge(
 def judge_part(
     model: ViT,
     pictures: Mapping[str, Image.Image],
-    limits: Limits = UNDECIDED,
+    limits: Thresholds = DEFAULT_THRESHOLDS,
     temperature: float = 1.0,
     invalid: Sequence[str] = (),
     gates: Gates | None = None,

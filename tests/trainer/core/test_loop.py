@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tests.trainer.conftest import dying_in_epoch
 from trainer.core.distributed import Share
 from trainer.core.errors import InputError
-from trainer.core.loop import Loop, Measured, Schedule, Trained, Trainee
+from trainer.core.loop import EpochScore, Loop, Schedule, Trained, Trainee
 from trainer.core.run_folder import Row, read_metrics
 
 SCHEDULE = Schedule(epochs=4, lr=0.1, warmup=0.1, clip=1.0, ema=0.9)
@@ -42,8 +42,8 @@ class Plane:
         self.lost: list[float] = []
         yield from zip(*[iter(torch.randperm(12).split(3))] * 2, strict=True)
 
-    def backward(self, batch: Tensor, parts: int) -> None:
-        loss = self.factor * (self.network(self.x[batch]) - self.y[batch]).square().mean() / parts
+    def backward(self, batch: Tensor, batches_per_step: int) -> None:
+        loss = self.factor * (self.network(self.x[batch]) - self.y[batch]).square().mean() / batches_per_step
         loss.backward()
         self.lost.append(float(loss.detach()))
 
@@ -53,11 +53,11 @@ class Plane:
     def is_due(self, epoch: int) -> bool:
         return epoch % self.due == 0
 
-    def measure(self, epoch: int) -> Measured:
+    def measure(self, epoch: int) -> EpochScore:
         self.network.eval()
         with torch.no_grad():
             error = float((self.network(self.x) - self.y).square().mean())
-        return Measured({"val": error}, (float(epoch in self.best),) if self.best else (-error,))
+        return EpochScore({"val": error}, (float(epoch in self.best),) if self.best else (-error,))
 
     def unmeasured(self) -> Row:
         return {"val": None}
@@ -152,7 +152,7 @@ def test_the_time_that_measuring_takes_counts(tmp_path, monkeypatch):
     plane, now = Plane(), [0.0]
     measure = plane.measure
 
-    def slow(epoch: int) -> Measured:
+    def slow(epoch: int) -> EpochScore:
         now[0] += 61.0
         return measure(epoch)
 

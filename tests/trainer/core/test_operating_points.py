@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.core import operating_points, operating_tables, plots
-from trainer.core.decision import Limits, choose_limits, choose_threshold, verdicts_of
+from trainer.core.decision import Thresholds, choose_limits, choose_threshold, verdicts_of
 from trainer.core.verdict_shares import verdict_shares
 
 SCORES = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=2, max_size=60)
@@ -55,7 +55,7 @@ def test_points_are_the_verdicts_of_their_threshold():
 
 def test_the_curve_passes_the_points_of_single_thresholds():
     parts, ng, scores = drawn(120, 2)
-    measured = operating_points.measure(parts, ng, scores, Limits.at(0.3))
+    measured = operating_points.measure(parts, ng, scores, Thresholds.at(0.3))
     curve, own = measured["curve"], measured["points"][0]
     at = curve["threshold"].index(0.3)
     for name in ("escapes", "overkill"):
@@ -65,7 +65,7 @@ def test_the_curve_passes_the_points_of_single_thresholds():
 
 
 def test_a_split_of_good_parts_has_a_table_and_no_figure(tmp_path):
-    measured = operating_points.measure(["a", "b"], np.zeros(2, bool), np.array([0.1, 0.2]), Limits.at(0.5))
+    measured = operating_points.measure(["a", "b"], np.zeros(2, bool), np.array([0.1, 0.2]), Thresholds.at(0.5))
     reports = {"test": {"operating_points": measured}, "earlier": {}}
     rows = operating_tables.table(measured)
     assert [row[0] for row in rows] == ["the run's thresholds", "overkill at most 1, 2, 5 %"]

@@ -8,7 +8,7 @@ import pytest
 
 from trainer.core.errors import InputError
 from trainer.core.options import number
-from trainer.core.run_folder import kind_of, read_config, read_tensors
+from trainer.core.run_folder import format_of, read_config, read_tensors
 from trainer.core.settings import fields_of, other_settings, section, settings_table
 from trainer.florence2 import options as florence2_options
 from trainer.florence2.run import DetectionConfig, Detector
@@ -333,4 +333,4 @@ def test_a_config_that_is_ambiguous_or_nested_is_refused(tmp_path, text, got):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(InputError, match=f"expected JSON, got {got}"):
         read_config(tmp_path / "config.json", "pinsight-vit", 1, ["model"])
-    assert kind_of(tmp_path) is None
+    assert format_of(tmp_path) is None

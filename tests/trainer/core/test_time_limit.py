@@ -54,7 +54,7 @@ class Clockwork:
             self.now[0] += 1.0
             yield [60.0 if step == 0 else 4.0]
 
-    def backward(self, batch: float, parts: int) -> None:
+    def backward(self, batch: float, batches_per_step: int) -> None:
         self.now[0] += batch
 
 

@@ -70,7 +70,7 @@ def test_a_run_carries_its_tolerance_and_warns_under_another(make_rows, make_dat
     other = make_dataset(tmp_path / "other", {"test": stated(splits["validation"], TIGHT)})
     run = tmp_path / "run"
     assert command.main(["--data", str(data), "--out", str(run), "--epochs", "1", "--no-check", *small_options]) == 0
-    assert run_folder.tolerance_of(run) == json.loads((run / FROZEN).read_text())["tolerance"] == {"plug": WIDE}
+    assert run_folder.recorded_tolerances(run) == json.loads((run / FROZEN).read_text())["tolerance"] == {"plug": WIDE}
     said = "plug: true_position_mm=0.4,retraction_mm=0.5"
     assert said in (run / "report.html").read_text()
     capsys.readouterr()

@@ -28,7 +28,7 @@ from tests.trainer.florence2.florence2_rows import detection_of, with_answers
 from trainer import evaluate, predict
 from trainer.core import held_out, run_folder, time_limit
 from trainer.core.calibration import Calibration
-from trainer.core.decision import Limits
+from trainer.core.decision import Thresholds
 from trainer.core.errors import InputError
 from trainer.core.golden_input import GoldenInput
 from trainer.core.run_folder import read_tensors
@@ -434,7 +434,7 @@ def test_a_calibration_gives_boxes_a_probability_and_changes_no_verdict(
 
 def test_an_annotated_picture_shows_the_box():
     found = Found((20.0, 10.0, 60.0, 40.0), "NUKENG", 0.9)
-    verdict = verdicts.verdict_of([found], (128, 64), Limits.at(0.5))
+    verdict = verdicts.verdict_of([found], (128, 64), Thresholds.at(0.5))
     sheet = verdicts.annotate(Image.new("RGB", (128, 64)), verdict)
     assert verdict.verdict == "NG" and verdict.boxes[0].address is None
     bar = sheet.height - 64 * 6
@@ -602,7 +602,7 @@ def test_a_box_gets_its_pin_of_a_table_or_a_record(tmp_path, cavity):
     for name in ("r.json", "r.csv"):
         pins = prediction.pins_of(tmp_path / name)
         found = [Found((1.0, 2.0, 3.0, 4.0), "BENDNG", 0.9)]
-        (box,) = verdicts.verdict_of(found, (9, 9), Limits.at(0.5), pins).boxes
+        (box,) = verdicts.verdict_of(found, (9, 9), Thresholds.at(0.5), pins).boxes
         assert (box.address, box.cavity, pins[0].box) == ("r1c1", cavity, (1, 2, 3, 4))
 
 

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("pycocotools")
 
 from trainer.core.calibration import Calibration
-from trainer.core.decision import Limits
+from trainer.core.decision import Thresholds
 from trainer.florence2.answers import Found
 from trainer.florence2.metrics import (
     _average_precision,
@@ -176,7 +176,7 @@ def test_parts_get_the_gravest_verdict_of_their_pictures():
     def shown(part: str, truth: Truth, *found: Found) -> tuple[Truth, list[Found]]:
         return replace(truth, columns={"scene": "s", "part": part}), list(found)
 
-    limits = Limits(0.5, 0.3, 0.8)
+    limits = Thresholds(0.5, 0.3, 0.8)
     pictures = [
         shown("1", NG), shown("1", NG, on(A)),  # one view shows the defect
         shown("2", OK), shown("2", OK, on(C, 0.4, "BENDNG")),

@@ -7,7 +7,7 @@ from generator.locating.landmarks import PIN, Queries
 from generator.locating.pose import Pose
 from tests.trainer.gauge.gauge_tables import camera
 from trainer.gauge.baseline import bright_tips, centroids
-from trainer.gauge.measuring import Capture, Measured
+from trainer.gauge.measuring import Capture, MeasuredCapture
 from trainer.gauge.picture import Picture
 
 PITCH = 4.0
@@ -30,8 +30,8 @@ def picture(tilt_deg, height=0.0) -> Picture:
     return Picture(row, (None,) * 3, ("a", "b", "c"), pixels, view, np.eye(4), np.zeros((3, 2, 2)), np.ones(3, bool))
 
 
-def measured(*pictures) -> Measured:
-    return Measured(Capture(pictures), Pose(np.eye(4), np.zeros((6, 6)), 1.0, 1.0), ())
+def measured(*pictures) -> MeasuredCapture:
+    return MeasuredCapture(Capture(pictures), Pose(np.eye(4), np.zeros((6, 6)), 1.0, 1.0), ())
 
 
 QUERIES = Queries(np.full(3, PIN), TIPS, TIPS - (0.0, 0.0, 6.3), 3)

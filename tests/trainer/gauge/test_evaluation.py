@@ -21,7 +21,7 @@ from trainer.core.errors import InputError
 from trainer.evaluate import main
 from trainer.gauge import evaluation
 from trainer.gauge.evaluation import Asked, evaluate
-from trainer.gauge.measuring import Measured
+from trainer.gauge.measuring import MeasuredCapture
 from trainer.gauge.network import GaugeNetwork
 from trainer.gauge.picture import GaugeData, Picture
 from trainer.gauge.run import GaugeConfig, GaugeRun, TrainingConfig, Uncertainty, save_config
@@ -66,7 +66,7 @@ DATA = GaugeData(
 )
 
 
-def measured(captures, data, *rest) -> list[Measured]:
+def measured(captures, data, *rest) -> list[MeasuredCapture]:
     """Measures with normal errors of SIGMA; height is determined by two views only, and part 7 is not located."""
     found = []
     for one in captures:
@@ -79,7 +79,7 @@ def measured(captures, data, *rest) -> list[Measured]:
             there = 0.0 if each.dx_mm is None else 1.0
             pins.append(MeasuredPin(there, 0.2, off, SIGMA**2 * np.eye(3), np.array([True, True, two]), 0.0))
         pose = Pose(np.eye(4), np.zeros((6, 6)), 1.0, 1.0)
-        found.append(Measured(one, None, ()) if first.row["part"] == 7 else Measured(one, pose, pins))
+        found.append(MeasuredCapture(one, None, ()) if first.row["part"] == 7 else MeasuredCapture(one, pose, pins))
     return found
 
 
@@ -94,7 +94,7 @@ def made(monkeypatch):
 def test_cameras_that_locate_no_part_are_named_and_the_others_measured(tmp_path, monkeypatch, capsys):
     def blind(captures, *rest):
         found = measured(captures, *rest)
-        return found if len(captures[0].pictures) > 1 else [Measured(each.capture, None, ()) for each in found]
+        return found if len(captures[0].pictures) > 1 else [MeasuredCapture(each.capture, None, ()) for each in found]
 
     monkeypatch.setattr(evaluation, "measure_captures", blind)
     assert set(evaluated(tmp_path)) == {"center+top"}

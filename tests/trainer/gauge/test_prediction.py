@@ -246,8 +246,8 @@ def test_pictures_of_a_part_with_two_of_one_view_state_their_own_reason(gauge_ru
 
 def test_without_a_tolerance_of_the_run_one_must_be_given():
     with pytest.raises(InputError, match="expected retraction_mm, as the run states no tolerance"):
-        prediction.tolerance_of({}, drawing_of(), {"true_position_mm": 1.0})
-    found = prediction.tolerance_of({}, drawing_of(), {"true_position_mm": 1.0, "retraction_mm": 0.5})
+        prediction.connector_tolerance({}, drawing_of(), {"true_position_mm": 1.0})
+    found = prediction.connector_tolerance({}, drawing_of(), {"true_position_mm": 1.0, "retraction_mm": 0.5})
     assert found.limits("r1c1").protrusion_mm == 0.5
 
 

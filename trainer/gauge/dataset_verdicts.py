@@ -12,7 +12,7 @@ from generator.locating.judge import CHARACTERISTICS, HEIGHT, PRESENCE, TRUE_POS
 from generator.verdict.envelope import Verdict
 from trainer.core.errors import InputError
 from trainer.gauge.figures import true_position
-from trainer.gauge.measuring import Measured
+from trainer.gauge.measuring import MeasuredCapture
 from trainer.gauge.picture import GaugeData
 
 LIMITS = ("true_position_mm", "retraction_mm", "protrusion_mm")
@@ -20,7 +20,7 @@ LIMITS = ("true_position_mm", "retraction_mm", "protrusion_mm")
 GAUGE, BRIGHT, ZERO = SOURCES = ("found", "bright", "zero")
 
 
-def tolerance_of(row: Mapping[str, Any], asked: Mapping[str, float]) -> Tolerance:
+def row_tolerance(row: Mapping[str, Any], asked: Mapping[str, float]) -> Tolerance:
     """Return the tolerance that a row states, some limits replaced by `asked` (mm): see `Tolerance.with_limits`.
 
     Raises:
@@ -42,7 +42,7 @@ def judged_of(table: pd.DataFrame) -> tuple[str, ...]:
 
 def judge_pins(
     table: pd.DataFrame,
-    measured: Sequence[Measured],
+    measured: Sequence[MeasuredCapture],
     data: GaugeData,
     asked: Mapping[str, float],
     judged: Collection[str],
@@ -74,7 +74,7 @@ def judge_pins(
     limits, decisions, verdicts = [], [], []
     for one in measured:
         first = one.capture.pictures[0]
-        tolerance, drawing = tolerance_of(first.row, asked), data.connectors[first.key]
+        tolerance, drawing = row_tolerance(first.row, asked), data.connectors[first.key]
         verdict, entries = Verdict.INVALID, list[dict[str, Any]]()
         if one.pose is not None:
             verdict, _, entries = judge_part(drawing, one.pins, tolerance, judged)
@@ -116,7 +116,7 @@ def _sides(table: pd.DataFrame, pins: pd.DataFrame, source: str) -> dict[str, pd
 def _parts(
     table: pd.DataFrame,
     pins: pd.DataFrame,
-    measured: Sequence[Measured],
+    measured: Sequence[MeasuredCapture],
     verdicts: Sequence[str],
     data: GaugeData,
     asked: Mapping[str, float],
@@ -128,7 +128,7 @@ def _parts(
 
 
 def lost_parts(
-    measured: Sequence[Measured], data: GaugeData, asked: Mapping[str, float], judged: Collection[str]
+    measured: Sequence[MeasuredCapture], data: GaugeData, asked: Mapping[str, float], judged: Collection[str]
 ) -> pd.DataFrame:
     """Return the second table of `judge_pins` for captures of which none was located: all are INVALID."""
     worst: dict[str, Mapping[int, bool]] = {f"{source}_ng": {} for source in SOURCES}
@@ -136,7 +136,7 @@ def lost_parts(
 
 
 def _rows(
-    measured: Sequence[Measured],
+    measured: Sequence[MeasuredCapture],
     verdicts: Sequence[str],
     worst: Mapping[str, Any],
     data: GaugeData,
@@ -149,13 +149,13 @@ def _rows(
         first = one.capture.pictures[0]
         facts = {name: first.row.get(name) for name in ("part", "fixture", "scene", "housing", "terminal", "lighting")}
         facts["runs"] = ";".join(str(each.row["run"]) for each in one.capture.pictures)
-        facts["ng"] = is_ng(one, data, tolerance_of(first.row, asked), judged)
+        facts["ng"] = is_ng(one, data, row_tolerance(first.row, asked), judged)
         facts["verdict"] = verdict
         rows.append({**facts, **{name: bool(found.get(number, False)) for name, found in worst.items()}})
     return pd.DataFrame(rows)
 
 
-def is_ng(one: Measured, data: GaugeData, tolerance: Tolerance, judged: Collection[str]) -> bool:
+def is_ng(one: MeasuredCapture, data: GaugeData, tolerance: Tolerance, judged: Collection[str]) -> bool:
     """Return whether a part is NG in truth: by a judged characteristic, a pin is missing or beyond the tolerance."""
     first = one.capture.pictures[0]
     for position, each, there in zip(
