@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     out = args.out or args.model / results.ATTENTION
-    check_place(out)
+    check_place(out, args.data if args.out else None)
     asked = Asked(
         args.model,
         args.data,

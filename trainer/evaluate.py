@@ -161,7 +161,7 @@ def run(args: argparse.Namespace) -> int:
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     out = args.out or args.model / OUT
-    check_place(out)
+    check_place(out, args.data if args.out else None)
     splits = tuple(dict.fromkeys(args.split or ()))
     kind = run_kind(args.model)
     if args.digits and kind is not RunKind.FLORENCE2:

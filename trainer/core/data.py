@@ -146,6 +146,11 @@ def read_dataset(
 
     if not folder.is_dir():
         raise InputError(f"--data {folder}: expected a dataset that `generator build` wrote, got no such folder")
+    if (folder / "records").is_dir() and not any((folder / "data").glob("*.parquet")):
+        raise InputError(
+            f"--data {folder}: expected a dataset, got the pictures of `generator render`; make a dataset of them: "
+            f"python -m generator build {folder}"
+        )
     dataset = _loaded(folder)
     columns = column.split("+")
     features = next(iter(dataset.values())).features

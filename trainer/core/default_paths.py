@@ -213,7 +213,7 @@ def settle(args: argparse.Namespace, kind: str, run_format: str, digest_of: Call
         args.out = found
         say(f"--out {found}: resumed as the newest unfinished run of this dataset")
     if args.out is not None:
-        check_folder(args.out, args.resume, args.overwrite, run_format)
+        check_folder(args.out, args.resume, args.overwrite, run_format, args.data)
 
 
 def resume_unfinished(

@@ -187,6 +187,8 @@ def read_config(path: Path, run_format: str, version: int, keys: Iterable[str]) 
         document = _parsed(path)
     except FileNotFoundError:
         raise InputError(f"{path}: expected a trained run's config.json, got no such file") from None
+    except NotADirectoryError:
+        raise InputError(f"{path.parent}: expected the folder of a trained run, got a file") from None
     except (OSError, ValueError) as e:
         raise InputError(f"{path}: expected JSON, got {e}") from e
     if not isinstance(document, dict) or document.get("format") != run_format or document.get("version") != version:
@@ -197,13 +199,22 @@ def read_config(path: Path, run_format: str, version: int, keys: Iterable[str]) 
     return document
 
 
-def check_place(out: Path) -> None:
+def check_place(out: Path, data: Path | None = None) -> None:
     """Check that the folder of --out exists or can be made; changes nothing.
 
+    Args:
+        out: The folder.
+        data: The dataset, in which `out` may not lie; None: it is not known, or not asked.
+
     Raises:
-        InputError: `out` or a folder above it is a file, more than one of the folders above it is missing, or nothing
-            can be written there.
+        InputError: `out` or a folder above it is a file, more than one of the folders above it is missing, nothing can
+            be written there, or it lies in the dataset.
     """
+    if data is not None and out.resolve().is_relative_to(data.resolve()):
+        raise InputError(
+            f"--out {out}: expected a folder outside of the dataset {data}, got one in it: another `build` there would "
+            "delete it"
+        )
     for place in (out, *out.parents):
         if place.is_dir():
             break
@@ -215,19 +226,20 @@ def check_place(out: Path) -> None:
         check_writable(out, f"--out {out}")
 
 
-def check_folder(run: Path, resume: bool, overwrite: bool, run_format: str) -> None:
+def check_folder(run: Path, resume: bool, overwrite: bool, run_format: str, data: Path | None = None) -> None:
     """Check that a training may write into a run's folder; changes nothing.
 
     Args:
         run: The folder.
         resume, overwrite: Whether these options were given.
+        data: The dataset, in which `run` may not lie.
         run_format: The `format` in config.json of this trainer's runs.
 
     Raises:
         InputError: The folder is a file, or has files although neither --resume nor --overwrite was given, or has no
             run of this trainer although --overwrite was given.
     """
-    check_place(run)
+    check_place(run, data)
     if resume or not run.is_dir() or not any(run.iterdir()):
         return
     if not overwrite:

@@ -127,6 +127,11 @@ def begin(args: argparse.Namespace, settings: DetectionConfig, held: Detector | 
             f"{held.size[0]}x{held.size[1]} px, as {args.out} has, got {list(classes)} and {size[0]}x{size[1]} px"
         )
     data = detection_data(dataset, classes, args.data, settings.input, size)
+    if not any(each.answer for each in data.splits["train"].truths):
+        raise InputError(
+            f"--data {args.data} split train: expected pictures with boxes of defects, got none: all "
+            f"{len(data.splits['train'])} are OK"
+        )
     vocabulary = Vocabulary(processor.tokenizer, labels, settings.remove_hyphens)
     collator = Collator(processor, vocabulary, classes, size)
     model, matched = _marked(settings, model, collator)

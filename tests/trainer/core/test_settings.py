@@ -142,7 +142,8 @@ def test_the_published_defaults_go_by_mode():
 
 
 def test_sections_of_the_first_version_are_read_with_the_values_of_then():
-    assert section(ViTConfig, FIRST_MODEL, "model") == ViTConfig(("NG", "OK"), 64, 32, dim=64, depth=1, heads=2)
+    first = ViTConfig(("NG", "OK"), 64, 32, dim=64, depth=1, heads=2, shifts=1)
+    assert section(ViTConfig, FIRST_MODEL, "model") == first
     training = section(TrainingConfig, FIRST_TRAINING, "training")
     assert training == TrainingConfig(epochs=3, threads=2, input="nsoart", rows="all")
     assert section(DetectionConfig, FIRST_DETECTION, "training") == DetectionConfig(
@@ -179,7 +180,8 @@ def test_sections_are_written_as_ever():
         "data_sha256",
         "longest_side",
     ]
-    assert list(asdict(ViTConfig(("NG", "OK"), 64, 32))) == [*FIRST_MODEL, *("registers", "stem", "positions", "views")]
+    later_model = ("registers", "stem", "positions", "views", "shifts")
+    assert list(asdict(ViTConfig(("NG", "OK"), 64, 32))) == [*FIRST_MODEL, *later_model]
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,14 @@ def test_two_processes_with_half_the_batch_equal_one_and_resume_to_the_bit(make_
     assert (broken / "state.safetensors").read_bytes() == (run / "state.safetensors").read_bytes()
 
 
+def test_training_pictures_without_a_defect_are_refused(make_rows, make_dataset, tmp_path, capsys):
+    rows = with_answers(make_rows("train", 12, 0))
+    good = [row for row in rows if not row["bbox_str"]]
+    data = make_dataset(tmp_path / "data", {"train": good, "validation": rows})
+    assert good and command.main(["--data", str(data), "--out", str(tmp_path / "run"), "--epochs", "1", *SMALL]) == 2
+    assert f"expected pictures with boxes of defects, got none: all {len(good)} are OK" in capsys.readouterr().err
+
+
 def test_positions_are_seen_where_pictures_train(dataset, tmp_path):
     data = detection_of(dataset)
     split = data.splits["train"]

@@ -1,6 +1,7 @@
 """Averages, accumulation, stages, other beginnings, stopping, re-running: each against what it promises."""
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 from tests.conftest import edited
 from tests.trainer.conftest import dying_in_epoch
 from tests.trainer.vit.test_training import train
+from trainer import attention, evaluate
 from trainer.core import loop, run_folder
 from trainer.core.ema import Average
 from trainer.core.loop import Schedule, train_epoch
@@ -141,6 +143,27 @@ def test_an_interrupted_training_says_what_is_kept(tiny_dataset, tmp_path, capsy
         options = ("--epochs", "3", "--no-check", "--device", "cpu", "--threads", "1")
         assert train(tiny_dataset, tmp_path / "run", *options) == 1
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("inside", ["run", ""])
+def test_nothing_is_written_into_the_dataset(trained_run, tiny_dataset, tmp_path, capsys, inside):
+    data = shutil.copytree(tiny_dataset, tmp_path / "data")
+    before = sorted(data.rglob("*"))
+    assert train(data, data / inside, "--epochs", "1") == 2
+    assert "expected a folder outside of the dataset" in capsys.readouterr().err
+    for command in (evaluate, attention):
+        assert command.main(["--model", str(trained_run), "--data", str(data), "--out", str(data / inside)]) == 2
+        assert "expected a folder outside of the dataset" in capsys.readouterr().err
+    assert sorted(data.rglob("*")) == before
+
+
+def test_a_folder_of_renders_and_a_file_in_a_run_are_called_so(trained_run, tiny_dataset, tmp_path, capsys):
+    for name in ("images", "records"):
+        (tmp_path / "renders" / name).mkdir(parents=True)
+    assert train(tmp_path / "renders", tmp_path / "run", "--epochs", "1") == 2
+    assert f"python -m generator build {tmp_path / 'renders'}" in capsys.readouterr().err
+    assert train(tiny_dataset, tmp_path / "run", "--init", str(trained_run / "best.safetensors")) == 2
+    assert "best.safetensors: expected the folder of a trained run, got a file" in capsys.readouterr().err
 
 
 def test_an_empty_argument_is_no_option_left_out(tiny_dataset, tmp_path, capsys):
