@@ -57,6 +57,7 @@ GATES_USED = ("size", "exposure", "contrast", "sharpness", "noise")
 # A peak of the mean picture lies in an anomaly's box in the picture, or this near to it, px of the reduced picture.
 REACH = 1.5
 NOT_SEEN, NOT_JUDGED = "not_seen", "not_judged"
+BESIDE = "an anomaly lies beside it, as the tip of a bent pin does"
 # Key of a model's notes that states how pictures were straightened (`generator.soart.straighteners`), if they were.
 STRAIGHTENED = "straightened"
 
@@ -68,7 +69,8 @@ class InspectedPin:
     Attributes:
         measure: its measures.
         is_bad: whether it is above its limit, or an anomaly lies in its box.
-        decision: OK, NG, UNSURE, `not_seen` (outside the picture) or `not_judged` (no part found).
+        decision: OK, NG, UNSURE (also if an anomaly lies beside the pin, as where its tip is if it is bent), `not_seen`
+            (outside the picture) or `not_judged` (no part found).
         box: (x1, y1, x2, y2), px of the picture.
     """
 
@@ -323,14 +325,16 @@ class InspectionModel:
         seen = look.seen if look.seen.ndim == 2 else look.seen.mean(axis=2)
         high = peaks[peaks[:, 0] > 1 + doubts.picture]
         boxes, visible = self._pin_boxes(look.placed), self._pins_seen(look.placed)
+        beside = self.table.beside(peaks[:, 1:])
         judged = []
         for number, pin in enumerate(self.table.measure(seen, look.degrees)):
             part = self.table.parts[number]
             score = self._pin_score(pin)
             is_bad = score > 1 or holds(part, peaks[:, 1:])
             is_sure = score > 1 + doubts.pin or holds(part, high[:, 1:])
-            measure = replace(pin, hint=self.table.hint(seen, number)) if is_bad else pin
-            decision = _decision(visible[number], is_lost, is_bad, is_sure)
+            hint = self.table.hint(seen, number) if is_bad else BESIDE if number in beside else ""
+            measure = replace(pin, hint=hint)
+            decision = _decision(visible[number], is_lost, is_bad or number in beside, is_sure)
             judged.append(InspectedPin(measure, is_bad, decision, boxes[number]))
         return tuple(judged)
 

@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from generator.soart.regions import holds
 from generator.soart.unit_space import weights_of
 from generator.verdict.tails import upper_limit
 
@@ -201,6 +202,32 @@ class PinTable:
             x = reference[part] - reference[part].mean()
             found.append(float((x * picture[part]).sum() / ((x * x).sum() + 1e-12)))
         return np.array(found)
+
+    def beside(self, points: np.ndarray) -> set[int]:
+        """Find the pins beside which points lie: a bent pin's tip is not in its box.
+
+        Args:
+            points: (n, 2) x and y in px of the mean picture.
+
+        Returns:
+            For each point that lies in no pin's box the number of the nearest pin, if it is nearer than half the way
+            from this pin's middle to the next pin's (of a single pin: than the diagonal of its box).
+        """
+        if not self.pins:
+            return set()
+        boxes = np.array([pin.box for pin in self.pins], float)
+        middles = (boxes[:, :2] + boxes[:, 2:]) / 2.0
+        apart = np.linalg.norm(middles[:, None] - middles, axis=2)
+        np.fill_diagonal(apart, np.inf)
+        single = np.linalg.norm(boxes[:, 2:] - boxes[:, :2], axis=1)
+        reach = np.where(np.isfinite(apart.min(axis=1)), apart.min(axis=1) / 2.0, single)
+        found = set()
+        for point in points:
+            if not any(holds(part, point[None]) for part in self.parts):
+                nearest = int(np.linalg.norm(middles - point, axis=1).argmin())
+                if np.linalg.norm(middles[nearest] - point) < reach[nearest]:
+                    found.add(nearest)
+        return found
 
     def hint(self, picture: np.ndarray, number: int) -> str:
         """Describe in words how a pin differs, and which defects would explain it.

@@ -217,6 +217,31 @@ def test_the_pin_that_differs_is_named(model: SoartC) -> None:
     assert found.boxes and found.boxes[0][0] < 57 and found.boxes[0][2] > 44
 
 
+def test_an_anomaly_belongs_to_the_pin_that_it_lies_beside() -> None:
+    pins = [Pin("r1c3", (44.0, 18.0, 57.0, 31.0)), Pin("r1c5", (74.0, 18.0, 87.0, 31.0))]
+    table = PinTable(pins, np.stack([board(n) for n in range(5)]))
+    in_box, near_first, near_second, far = (50, 24), (61, 24), (80, 38), (50, 55)
+    assert table.beside(np.array([in_box], float)) == set()
+    assert table.beside(np.array([near_first, far], float)) == {0}
+    assert table.beside(np.array([near_second, near_first], float)) == {0, 1}
+    assert table.beside(np.zeros((0, 2))) == set()
+    alone = PinTable(pins[:1], np.stack([board(n) for n in range(5)]))
+    assert alone.beside(np.array([near_first], float)) == {0} and alone.beside(np.array([far], float)) == set()
+
+
+def test_a_pin_whose_tip_lies_outside_its_box_is_not_ok(model: SoartC) -> None:
+    pins = [Pin("r1c3", (48.0, 22.0, 53.0, 27.0)), Pin("r2c3", (48.0, 42.0, 53.0, 47.0))]
+    image = board(61)
+    dot(image, 50, 33, 0.4)  # beside r1c3, nearer to it than to r2c3
+    found = InspectionModel(model, pins).inspect(image)
+    assert found.verdict == "NG"
+    assert [(pin.measure.address, pin.decision, pin.is_bad) for pin in found.pins] == [
+        ("r1c3", "UNSURE", False),
+        ("r2c3", "OK", False),
+    ]
+    assert "pin: r1c3, an anomaly lies beside it, as the tip of a bent pin does" in found.reasons
+
+
 def dot(picture: np.ndarray, column: float, row: float, height: float) -> None:
     y, x = np.mgrid[0 : picture.shape[0], 0 : picture.shape[1]]
     picture += (height * np.exp(-((x - column) ** 2 + (y - row) ** 2) / 8)).astype(np.float32)
