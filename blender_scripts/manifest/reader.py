@@ -402,7 +402,10 @@ class _Reader:
         if path is None or not path.is_file():
             offered = sorted([p.stem for p in files.glob("*.toml")] if isinstance(files, Path) else files)
             names = ", ".join(offered) or "the scenes in the --scenes folder, which has none"
-            self.wrong(line, "scene", f"one of {names}", shown(name))
+            near = (self.path.parent, self.path.parent / "scenes", Path("scenes"))
+            folder = next((each for each in near if (each / f"{name}.toml").is_file()), None)
+            hint = f" (for {folder / f'{name}.toml'}, give --scenes {folder})" if folder else ""
+            self.wrong(line, "scene", f"one of {names}", f"{shown(name)}{hint}")
             return None
         try:
             self.connectors[name] = read_connector(path)

@@ -378,6 +378,16 @@ def test_a_file_that_is_not_there_or_a_folder(tmp_path: Path) -> None:
     assert "got Is a directory" in problems_of(tmp_path / "m.csv")[0]
 
 
+@pytest.mark.parametrize("folder", ["", "scenes"])
+def test_a_scene_file_near_the_manifest_is_pointed_to(tmp_path: Path, folder: str) -> None:
+    place = tmp_path / folder
+    place.mkdir(exist_ok=True)
+    (place / "mine.toml").touch()
+    with pytest.raises(InputError) as caught:
+        read_manifest(write(tmp_path, row("a", scene="mine")), SCENES)
+    assert f"got 'mine' (for {place / 'mine.toml'}, give --scenes {place})" in str(caught.value)
+
+
 def test_without_scenes_every_scene_is_unknown(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         read_manifest(write(tmp_path, row("a")), tmp_path / "nowhere")
