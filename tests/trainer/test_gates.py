@@ -1,11 +1,14 @@
 """The gates of a run: written by a training, applied by `trainer.predict`, made again by `trainer.evaluate`."""
 
+import io
 import json
+import re
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from trainer.core.data import load_data
 from trainer.core.gates import FILES, Gates, have
 from trainer.evaluate import main as evaluate
 from trainer.predict import main
@@ -50,6 +53,23 @@ def test_pictures_that_cannot_be_judged_are_invalid_with_reasons(trained_run, pi
         assert one["verdict"] == "INVALID"
         assert any(reason.startswith(f"{keyword}: ") for reason in one["reasons"]), one["reasons"]
     assert len(list((tmp_path / "sheets").glob("*.png"))) == len(made)
+
+
+def test_evaluate_says_why_pictures_cannot_be_judged(trained_run, make_rows, make_dataset, tmp_path, capsys):
+    rows = make_rows("test", 4, 9)
+    dark = io.BytesIO()
+    Image.new("RGB", Image.open(io.BytesIO(rows[0]["image"]["bytes"])).size).save(dark, "PNG")
+    rows[0]["image"]["bytes"] = dark.getvalue()
+    data = make_dataset(tmp_path / "data", {"train": rows, "validation": rows, "test": rows})
+    options = ["--model", str(trained_run), "--data", str(data), "--split", "test", "--out", str(tmp_path / "out")]
+    assert evaluate(options) == 0
+    assert re.search(r"test: INVALID because of .*contrast \(1\)", capsys.readouterr().out)
+
+
+def test_features_of_other_pictures_are_no_features_of_these(trained_run, tiny_dataset):
+    split = load_data(tiny_dataset).splits["validation"]
+    with pytest.raises(ValueError, match=f"expected the features of {len(split)} pictures, got those of 1"):
+        Gates.load(trained_run).of_split(split.pictures, np.zeros((1, 4, 8, 8), np.float32))
 
 
 def test_a_run_without_gates_judges_nothing_until_an_evaluation_has_made_them(

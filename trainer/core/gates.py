@@ -8,6 +8,7 @@ A training writes both files at its end. For a run without them, `trainer.evalua
 dataset of the training, from the splits `train` and `validation`.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,11 +101,19 @@ class Gates:
             views: Number of pictures of an example.
         """
         count = len(pictures)
+        if features is not None and len(features) != count:
+            raise ValueError(f"expected the features of {count} pictures, got those of {len(features)}")
         found = [
             self.reasons([pictures.original(i)], None if features is None else features[i : i + 1])[0]
             for i in tqdm(range(count), desc="gates", unit="picture", leave=False, disable=None if speaks() else True)
         ]
         return [[text for one in found[i : i + views] for text in one] for i in range(0, count, views)]
+
+
+def counted(unsuitable: Sequence[Sequence[str]]) -> str:
+    """Say how many examples each gate refuses, as "size (22), exposure (3)"; `unsuitable`: of `Gates.of_split`."""
+    kinds = Counter(kind for one in unsuitable for kind in {text.partition(":")[0] for text in one})
+    return ", ".join(f"{kind} ({count})" for kind, count in sorted(kinds.items(), key=lambda each: (-each[1], each[0])))
 
 
 def have(run: Path) -> bool:

@@ -265,6 +265,8 @@ def measure(
     rows: list[dict[str, Any]] = []
     for name, split in splits.items():
         found, unsuitable = _judged(inspector, split, batch_size, own)
+        if why := core_gates.counted(unsuitable):
+            say(f"{name}: INVALID because of {why}")
         reports[name] = metrics.report(
             split.truths,
             found,

@@ -280,6 +280,8 @@ def measure(
         probabilities = softmax(logits, held.temperature)
         said = decide(probabilities, config.ok_index, held.threshold)
         unsuitable = own.of_split(split.pictures, seen.features, split.views) if own else ()
+        if why := core_gates.counted(unsuitable):
+            say(f"{name}: INVALID because of {why}")
         verdicts = verdicts_of(1 - probabilities[:, config.ok_index], held.limits, unsuitable)
         found.reports[name] = metrics.report(
             facts, logits, split.labels.numpy(), config.classes, config.ok_index, held, verdicts

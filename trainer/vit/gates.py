@@ -19,7 +19,7 @@ def watch(model: ViT) -> Watch:
         patches = tokens[:, : rows * columns].transpose(1, 2)
         return patches.reshape(len(tokens), -1, rows, columns)
 
-    return Watch(model.norm, maps)
+    return Watch(model.features, maps)
 
 
 def learn(run: Path, model: ViT, splits: Mapping[str, Split]) -> None:

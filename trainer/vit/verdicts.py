@@ -140,7 +140,7 @@ def judge(
     inputs = inputs or [picture]
     with torch.inference_mode(), watch(model) as seen:
         prediction = model.judged(_pixels(inputs, model.config)[None])
-    invalid = [*invalid, *(gates.reasons([inputs[0]], seen.features[:1])[0] if gates else ())]
+    invalid = [*invalid, *(gates.reasons([inputs[0]], seen.features)[0] if gates else ())]
     peak, heat = _peak(prediction.patch_logits[0], picture, model.config)
     return PictureVerdict(**_said(prediction.logits[0], model.config, limits, temperature, invalid), **peak), heat
 
@@ -172,8 +172,7 @@ def judge_part(
     with torch.inference_mode(), watch(model) as seen:
         prediction = model.judged(torch.stack([_pixels(given[view], config) for view in pictures])[None])
     if gates is not None:
-        features = seen.features[: len(pictures)]
-        found_in = zip(pictures, gates.reasons([given[view][0] for view in pictures], features), strict=True)
+        found_in = zip(pictures, gates.reasons([given[view][0] for view in pictures], seen.features), strict=True)
         invalid = [*invalid, *(f"{reason} (view {view})" for view, reasons in found_in for reason in reasons)]
     found = {
         view: _peak(patch_logits, picture, config)

@@ -325,6 +325,8 @@ class ViT(nn.Module):
             Block(config.dim, config.heads, config.mlp_ratio, config.dropout) for _ in range(config.depth)
         )
         self.norm = nn.LayerNorm(config.dim)
+        # Whoever watches the features (the gates) hooks this: it gets those of the pictures as they are only.
+        self.features = nn.Identity()
         self.patch_head = nn.Linear(config.dim, classes)
         self.class_head = nn.Linear(config.dim, classes)
         self.pooling = EvidencePooling(classes, config.ok_index)
@@ -364,6 +366,10 @@ class ViT(nn.Module):
         return cos, sin
 
     def forward(self, pixels: Tensor) -> Prediction:
+        return self._predicted(pixels, self.features)
+
+    def _predicted(self, pixels: Tensor, features: nn.Module | None = None) -> Prediction:
+        """Predict; the features (B, N, dim) of patches and registers after the last norm are shown to `features`."""
         patch = self.config.patch_size
         views = int(pixels.shape[1]) if pixels.dim() == 5 else 0
         if views:
@@ -383,7 +389,10 @@ class ViT(nn.Module):
         cos, sin = (t.to(x.device) for t in self._angles((rows, columns)))
         for block in self.blocks:
             x = block(x, cos, sin)
-        x = self.norm(x)[:, : rows * columns]
+        x = self.norm(x)
+        if features is not None:
+            x = features(x)
+        x = x[:, : rows * columns]
         patch_logits = self.patch_head(x).transpose(1, 2).unflatten(2, (rows, columns))  # (B, K, h, w)
         if not views:
             return Prediction(self.class_head(x.mean(1)) + self.pooling(patch_logits), patch_logits)
@@ -402,7 +411,8 @@ class ViT(nn.Module):
         half = self.config.patch_size // 2
         logits = [plain.logits]
         logits += [
-            self(moved(pixels, right * half, down * half)).logits for right, down in PLACES[self.config.shifts][1:]
+            self._predicted(moved(pixels, right * half, down * half)).logits
+            for right, down in PLACES[self.config.shifts][1:]
         ]
         return Prediction(torch.stack(logits).mean(0), plain.patch_logits)
 

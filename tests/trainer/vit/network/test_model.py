@@ -1,9 +1,11 @@
 """The network: shapes, sizes, and what its verdict may depend on."""
 
+import numpy as np
 import pytest
 import torch
 
 from trainer.core.errors import InputError
+from trainer.vit.gates import watch
 from trainer.vit.network.blocks import rotary_tables, rotate
 from trainer.vit.network.model import SIZES, EvidencePooling, ViT, ViTConfig, moved
 
@@ -88,6 +90,20 @@ def test_a_picture_is_judged_by_the_mean_of_its_places_on_the_grid(patch_size, v
             assert torch.allclose(found.logits, expected, atol=1e-6)
             assert torch.equal(found.patch_logits, plain.patch_logits)
             assert torch.equal(found.logits, plain.logits) == (shifts == 1)
+
+
+@pytest.mark.parametrize("shifts", [1, 2, 4])
+def test_the_gates_see_the_features_of_the_pictures_as_they_are(shifts):
+    model = small(shifts=shifts)
+    pixels = torch.rand(5, 3, 32, 64, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        with watch(model) as plain:
+            model(pixels)
+        expected = plain.features
+        with watch(model) as seen:
+            for some in (pixels[:3], pixels[3:]):
+                model.judged(some)
+    assert seen.features.shape == expected.shape and np.allclose(seen.features, expected, atol=1e-5)
 
 
 def test_moved_pictures_keep_their_size_and_repeat_their_border():
