@@ -196,7 +196,10 @@ class PictureGates:
         if size or unlike:
             more = {turn: self._turn(look.distance, grey, turn) for turn in TURNS if turn not in look.turns}
             look = replace(look, turns={**look.turns, **more})
-        return [*size, *self._measures(look.beyond), *self._turned(look), *unlike, *self._coloured(look)]
+        # Of another part the regression says anything: its half-turned copy must be more like the training pictures.
+        may_be_half_turned = not unlike or self._turn(look.distance, grey, 180) > 0
+        turned = self._turned(look, may_be_half_turned)
+        return [*size, *self._measures(look.beyond), *turned, *unlike, *self._coloured(look)]
 
     def widened(self, pictures: Sequence[Image.Image], most: float) -> PictureGates:
         """Return gates with wider limits of measures and appearance, so that further pictures can be judged.
@@ -279,15 +282,15 @@ class PictureGates:
             return [f"size: {size[0]} x {size[1]} px, diagonal {diagonal:.0f}, not {trained} px as training pictures"]
         return []
 
-    def _turned(self, look: Look) -> list[str]:
+    def _turned(self, look: Look, may_be_half_turned: bool) -> list[str]:
         turn = max(look.turns, key=lambda one: look.turns[one], default=0)
         if turn and look.turns[turn] > self.limits.turn:
-            times = math.exp(look.turns[turn])
+            times, way = math.exp(look.turns[turn]), "clockwise" if turn == 270 else "counter-clockwise"
             return [
-                f"orientation: the picture seems turned: rotated counter-clockwise by {turn}°, it is {times:.1f} times "
-                "more similar to the training pictures"
+                f"orientation: the picture seems turned: rotated {way} by 90°, it is {times:.1f} times more similar to "
+                "the training pictures"
             ]
-        if look.upright < -self.orientation.limit:
+        if may_be_half_turned and look.upright < -self.orientation.limit:
             return [
                 f"orientation: the picture is turned by 180° (score {look.upright:.2f}, at least "
                 f"{-self.orientation.limit:.2f} needed; 1: upright)"

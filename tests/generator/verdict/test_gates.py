@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from blender_scripts.contract.errors import InputError
 from generator.verdict.gates import FILE, PictureGates
+from generator.verdict.orientation import Orientation
 
 
 def part(seed: int, size: tuple[int, int] = (192, 96), key: bool = True, light: float = 1.0) -> Image.Image:
@@ -141,6 +142,22 @@ def test_quarter_turns_of_square_pictures_are_seen():
         reason.startswith("orientation: the picture seems turned: rotated counter-clockwise by 90°")
         for reason in reasons
     )
+
+    reasons = gates.reasons(part(200, (128, 128)).transpose(Image.Transpose.ROTATE_90))
+    assert any(
+        reason.startswith("orientation: the picture seems turned: rotated clockwise by 90°") for reason in reasons
+    )
+
+
+def test_only_a_part_that_is_more_alike_after_a_half_turn_is_called_turned(gates, monkeypatch):
+    monkeypatch.setattr(Orientation, "score", lambda self, histograms: -1.0)
+    half_turned = part(300).transpose(Image.Transpose.ROTATE_180)
+    assert "orientation" in keywords(gates.reasons(half_turned))
+    other = part(300).crop((0, 0, 96, 96)).resize((192, 96))  # unlike the part whichever way it lies
+    assert keywords(gates.reasons(other)) & {"appearance", "view"}
+    turned = Image.fromarray(np.ascontiguousarray(np.asarray(other)[::-1, ::-1]))
+    claimed = ["orientation" in keywords(gates.reasons(one)) for one in (other, turned)]
+    assert claimed.count(True) <= 1  # not both: each is the other's half turn
 
 
 def test_several_lights_and_sizes_in_training_are_all_regular():
