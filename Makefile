@@ -36,7 +36,7 @@ BASE_SPECS := manifests/base_defects.toml manifests/base_gauge.toml
 
 help:
 	@echo "make demo    render manifests/demo.csv, build the dataset, train a ViT, judge an unseen render: 4 minutes"
-	@echo "make base    train a ViT and a gauge on 54 connectors, for the trainers' option --init base: 80 minutes"
+	@echo "make base    train a ViT and a gauge on 54 connectors, for the trainers' option --init base: an hour"
 	@echo "make test    lint, then every test: 15 minutes; needs a blender executable (installed if you are root)"
 	@echo "make soak    the tests with random input, killed processes and memory, at length: hours; with SOAK=5 a quarter of them"
 	@echo "make lint    ruff and mypy"
@@ -83,7 +83,7 @@ demo: say-demo $(INSTALLED)
 
 say-base:
 	@echo "make base: renders 2,448 pictures of 54 connectors, the six in scenes/ and 48 random ones, and trains a ViT and a gauge on"
-	@echo "them, which --init base begins with. About 80 minutes on two cores, after 2 minutes of set-up the first time. Repeated"
+	@echo "them, which --init base begins with. About 60 minutes on two cores, after 2 minutes of set-up the first time. Repeated"
 	@echo "after an interruption it continues. Results: $(BASE)/vit and $(BASE)/gauge"
 
 # The two trainings run at the same time, each on half of the cores: one alone does not use two cores well.

@@ -34,7 +34,7 @@ def begun_with(init: str | None, kind: str) -> str | None:
             return run
     raise InputError(
         f"--init {NAME}: expected a trained run in {' or '.join(places)}, got none: `make base`, in a clone of the "
-        "repository, trains it in 80 minutes"
+        "repository, trains it in about an hour"
     )
 
 
