@@ -92,7 +92,7 @@ base: say-base $(BASE_DATA)
 	@words=; for run in "vit --epochs 20 --image-size 256x128" "gauge --epochs 20"; do \
 	    set -- $$run; name=$$1; shift; to=$(BASE)/$$name; \
 	    test -f $$to/report.html || words="$${words:+$$words -- }$$name $(BIN)/python -m trainer.$$name --data $(BASE)/dataset \
-	        --out $$to $$(test ! -f $$to/config.json || echo --resume) --threads $(HALF) $$*"; done; \
+	        --out $$to $$(test -f $$to/config.json && echo --resume || echo --threads $(HALF)) $$*"; done; \
 	test -z "$$words" || $(RUN) "5 of 5: train the ViT and the gauge at the same time, about 45 minutes" \
 	    $(BIN)/python .ci/side_by_side.py $$words
 	@echo

@@ -6,6 +6,7 @@ If one fails, the others go on: their work is kept. The exit code is that of the
 command, in the order given, that failed (128 + n for signal n); 0 if none did.
 """
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -32,8 +33,9 @@ def commands_of(words: list[str]) -> list[Named]:
 def _pass_on(name: str, lines: IO[str], lock: threading.Lock) -> None:
     """Print lines with the name in front, whole lines of one command after whole lines of another."""
     for line in lines:
-        with lock:
-            print(f"{name}: {line.rstrip()}", flush=True)
+        with lock, contextlib.suppress(OSError):  # nobody reads any more: the command must not wait for that
+            sys.stdout.write(f"{name}: {line.rstrip()}\n")
+            sys.stdout.flush()
 
 
 def run(commands: list[Named]) -> int:
@@ -42,7 +44,8 @@ def run(commands: list[Named]) -> int:
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     lock, running = threading.Lock(), []
     for name, command in commands:
-        print(f"{name}: $ {' '.join(map(shlex.quote, command))}", flush=True)
+        with lock:
+            print(f"{name}: $ {' '.join(map(shlex.quote, command))}", flush=True)
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

@@ -27,7 +27,8 @@ def main(argv: list[str] | None = None) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("command", nargs="*", help=argparse.SUPPRESS)
-    given = parser.parse_args(argv).command
+    named, options = parser.parse_known_args(argv)
+    given = named.command or options
     if given and given[0] in COMMANDS:
         parser.error(f"expected python -m trainer.{given[0]}, with a point before the command, got a space")
     if given:

@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
     kind = run_kind(args.model)
     if kind is RunKind.FLORENCE2:
         raise InputError(f"--model {args.model}: expected the run of a ViT or gauge, got a run of Florence-2")
-    check_place(args.out)
+    check_place(args.out, args.data)
     if args.out.is_dir() and any(args.out.iterdir()):
         raise InputError(f"--out {args.out}: expected a new or empty folder, got one with files")
     photos = find_pictures([args.photos])

@@ -37,7 +37,7 @@ def check_none_is_empty(arguments: Sequence[str]) -> None:
     """
     for before, argument in zip(("", *arguments), arguments, strict=False):
         name = argument.removesuffix("=") if argument.startswith("-") else before if before.startswith("-") else ""
-        if not argument or (argument.startswith("--") and argument.endswith("=")):
+        if not argument or (argument.startswith("--") and argument.find("=") == len(argument) - 1):
             place = name or "the command's arguments"
             raise InputError(f"{place}: expected a value, got an empty text (a shell variable that is not set?)")
 

@@ -25,6 +25,8 @@ def _is_command(path: Path) -> bool:
     ("words", "said"),
     [
         (["predict", "a.png"], "expected python -m trainer.predict, with a point before the command, got a space"),
+        (["vit", "--data", "x"], "expected python -m trainer.vit, with a point before the command, got a space"),
+        (["--data", "x"], "expected one of the commands trainer.vit, "),
         (["release"], "expected one of the commands trainer.vit, "),
     ],
 )

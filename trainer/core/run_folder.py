@@ -239,7 +239,7 @@ def check_folder(run: Path, resume: bool, overwrite: bool, run_format: str, data
         InputError: The folder is a file, or has files although neither --resume nor --overwrite was given, or has no
             run of this trainer although --overwrite was given.
     """
-    check_place(run, data)
+    check_place(run, None if resume else data)
     if resume or not run.is_dir() or not any(run.iterdir()):
         return
     if not overwrite:

@@ -67,7 +67,10 @@ def run_training(
         if getattr(args, "compare", None) or args.out is None:
             return "interrupted: finished epochs are saved; continue with the same command"
         if not (args.out / run_folder.STATE).is_file():
-            return "interrupted before the first epoch was finished: nothing is saved; repeat the command"
+            again = (
+                f"give --resume --out {args.out}" if (args.out / run_folder.CONFIG).is_file() else "repeat the command"
+            )
+            return f"interrupted before the first epoch was finished; to begin it again, {again}"
         return f"interrupted: finished epochs are saved; continue with --resume --out {args.out}"
 
     def command() -> int:

@@ -176,7 +176,7 @@ def _claim(out: Path, args: argparse.Namespace) -> None:
                     for name in names
                 ]
             )
-    check_place(out)
+    check_place(out, args.data)
     out.mkdir(parents=True, exist_ok=True)
     run_folder.write_text(out / COMMAND, json.dumps(given, indent=2) + "\n")
 

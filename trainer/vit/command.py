@@ -57,9 +57,15 @@ def _begin(args: argparse.Namespace, device: torch.device) -> Setup:
     if args.resume:
         return resumed_setup(args)
     begun = new_setup(args, device)
-    wanted = (begun.config, begun.settings)
     digest = begun.settings.data_sha256
-    default_paths.resume_unfinished(args, KIND, FORMAT, digest, lambda run: _before_time_limit(run) == wanted)
+
+    def is_same(run: Path) -> bool:
+        config, settings = _before_time_limit(run)
+        # Runs of earlier versions judge at one place; resumed, they keep to that.
+        shifts = config.shifts if args.shifts is None else begun.config.shifts
+        return (config, settings) == (replace(begun.config, shifts=shifts), begun.settings)
+
+    default_paths.resume_unfinished(args, KIND, FORMAT, digest, is_same)
     return begun
 
 

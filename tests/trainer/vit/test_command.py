@@ -134,7 +134,7 @@ def test_a_saved_config_runs_again_to_the_bit(staged, tiny_dataset, tmp_path):
 @pytest.mark.parametrize(
     ("number", "said"),
     [
-        (1, "interrupted before the first epoch was finished: nothing is saved; repeat the command"),
+        (1, "interrupted before the first epoch was finished; to begin it again, give --resume --out"),
         (2, "interrupted: finished epochs are saved; continue with --resume --out"),
     ],
 )
@@ -143,6 +143,7 @@ def test_an_interrupted_training_says_what_is_kept(tiny_dataset, tmp_path, capsy
         options = ("--epochs", "3", "--no-check", "--device", "cpu", "--threads", "1")
         assert train(tiny_dataset, tmp_path / "run", *options) == 1
     assert said in capsys.readouterr().err
+    assert train(tiny_dataset, tmp_path / "run", "--resume", "--device", "cpu") == 0
 
 
 @pytest.mark.parametrize("inside", ["run", ""])

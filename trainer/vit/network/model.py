@@ -110,6 +110,7 @@ class ViTConfig:
         "place takes as long as the first",
         choices=(1, 2, 4),
         earlier=1,
+        shown="2; 1 if the training does not move pictures by half a patch",
         metavar="N",
     )
 
