@@ -376,11 +376,12 @@ def main() -> int:
         *(entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent),
     ]
     try:
-        from blender_scripts.contract.errors import InputError, grouped
+        from blender_scripts.contract.errors import InputError, check_none_is_empty, grouped
     except Exception:
         traceback.print_exc()
         return 1
     try:
+        check_none_is_empty(_arguments())
         return run(arguments)
     except InputError as error:
         for problem in grouped(error.problems):

@@ -49,8 +49,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--rows",
         choices=settings.ROWS,
-        help="ViT only: rows to measure. all: all rows; observable: without NG pictures whose defects cannot be seen; "
-        "clear: in addition without pictures that have a measure in the grey zone, close to its limit "
+        help="ViT only: rows to measure. all: all rows; observable: without pictures that show nothing, or none of "
+        "their defects; clear: in addition without pictures that have a measure in the grey zone, close to its limit "
         "(default: observable)",
     )
     p.add_argument(

@@ -129,8 +129,15 @@ def relabelled(row: PictureRow, left: Sequence[ObjectRow], settings: Settings) -
     label = worst_class(each.category for each in left)
     observable = row.observable
     if observable is not None:
-        # A defect that was not visible in the original is not visible in a copy; without a defect, it is observable.
-        observable = label == OK or (observable and any(each.in_answer for each in left))
+        # A defect that was not visible in the original is not visible in a copy. A good part is observable if a pin is
+        # visible, unless the original was a good one and showed nothing: then its copy does not either.
+        pins = [each for each in left if each.address]
+        shows = not pins or any(each.visible != 0 for each in pins)
+        observable = (
+            shows and (observable or row.label != OK)
+            if label == OK
+            else observable and any(each.in_answer for each in left)
+        )
     return replace(
         row,
         label=label,

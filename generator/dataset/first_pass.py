@@ -152,7 +152,7 @@ class FirstPass:
             )
         self.problems += [
             f"{directory}: expected pictures of one version of the scene {scene}, got rows rendered with {count} "
-            f"versions of {scene}.toml, whose pins, housing or light differ: repeat `render --out {directory}` with "
+            f"versions of {scene}.toml, which was edited between them: repeat `render --out {directory}` with "
             "every manifest, which renders the others again, or give the changed scene a name of its own"
             for scene, count in self._versions().items()
             if count > 1 and len(self.renderers) == 1

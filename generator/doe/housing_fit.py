@@ -6,13 +6,14 @@ the air.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from blender_scripts.contract import lettering
 from blender_scripts.contract.connector import Connector
 from blender_scripts.geometry.mesh import Mesh
+from blender_scripts.geometry.part import Letters
 from blender_scripts.geometry.welding import mirrors
 from blender_scripts.manifest.make_part import print_items
 
@@ -20,49 +21,61 @@ from blender_scripts.manifest.make_part import print_items
 _ALONG, _MOST_FLOOR = np.linspace(0.05, 1.0, 20), 60
 # A mesh's floor this far from the scene's is another; a share of the floor may be ridges or holes.
 _FLOOR_MM, _FLOOR_SHARE = 0.5, 0.2
+# Print this far from a face lies on it.
+_FACE_MM = 0.05
 # A pin is swallowed if more than this share of its standing length lies in solid.
 _MOST_SOLID = 0.1
 
 
-def of_print(connector: Connector, housing: str, marking: str) -> Iterator[str]:
+def of_print(connector: Connector, housing: str, markings: Sequence[str]) -> Iterator[str]:
     """Yield a warning if texts on the mating face lie over the opening, or beside the housing.
 
-    Housings from a CAD file, and print on another surface (`z_mm`), are not looked at.
+    Blocks whose top is the printed surface carry texts too. Housings from a CAD file, and print on another surface
+    (`z_mm`), are not looked at.
+
+    Args:
+        connector: the scene.
+        housing: name of one of its housings.
+        markings: what is printed on it, each a value of the manifest's column `marking`; of texts, the widest counts.
     """
-    variant, shell = connector.housings[housing], connector.shell
-    if variant.cad is not None or connector.marking.z_mm != 0.0:
+    variant, shell, where = connector.housings[housing], connector.shell, connector.marking
+    if variant.cad is not None or where.z_mm != 0.0:
         return
-    wrong = []
-    items = print_items(connector, marking)
-    for item in items:
-        half = np.array(lettering.size(item.text, connector.marking.height_mm, connector.marking.stroke_mm)) / 2.0
-        corners = [(item.x_mm + x * half[0], item.y_mm + y * half[1]) for x in (-1, 1) for y in (-1, 1)]
-        over = any(shell.opening.distance(*corner) <= 0.0 for corner in corners)
-        grounds = [shell.outside, *(block.contour for block in variant.blocks)]
-        if over or any(all(each.distance(*corner) > 0.0 for each in grounds) for corner in corners):
-            wrong.append((item, "over the opening" if over else "beside the housing"))
-    if wrong:
-        item, where = wrong[0]
+    blocks = [block.contour for block in variant.blocks if abs(block.top_mm - where.z_mm) < _FACE_MM]
+    found: dict[Letters, str] = {}
+    for item in {item: None for marking in markings for item in print_items(connector, marking)}:
+        width, height = lettering.size(item.text, where.height_mm, where.stroke_mm)
+        for x, y in ((x, y) for x in (-0.5, 0.5) for y in (-0.5, 0.5)):
+            corner = item.x_mm + x * width, item.y_mm + y * height
+            if any(each.distance(*corner) <= _FACE_MM for each in blocks):
+                continue
+            if shell.opening.distance(*corner) < -_FACE_MM:
+                found[item] = "over the opening"
+            elif shell.outside.distance(*corner) > _FACE_MM:
+                found.setdefault(item, "beside the housing")
+    if found:
+        item, place = next(iter(found.items()))
         yield (
-            f"{connector.name}, housing {housing}: {len(wrong)} of {len(items)} printed texts do not lie on the rim of "
-            f"the housing (such as {item.text!r} at x {item.x_mm:g}, y {item.y_mm:g} mm, {where}): change their place "
-            "or height in [marking]"
+            f"{connector.name}, housing {housing}: {len(found)} printed texts do not lie on the rim of the housing "
+            f"(such as {item.text!r} at x {item.x_mm:g}, y {item.y_mm:g} mm, {place}): change their place or height in "
+            "[marking]"
         )
 
 
-def of_standing(connector: Connector, housing: str, terminal: str) -> Iterator[str]:
+def of_standing(connector: Connector, terminal: str) -> Iterator[str]:
     """Yield a warning if nominal pins end in front of the mating face; often a pin's whole length was stated.
 
-    Housings from a CAD file are not looked at.
+    Scenes all of whose housings come from CAD files are not looked at.
     """
-    if connector.housings[housing].cad is not None:
+    if all(each.cad is not None for each in connector.housings.values()):
         return
     lengths = [connector.terminal_at(terminal, each, 0).standing_mm for each in connector.positions]
     beyond = max(lengths) - connector.shell.depth_mm
     if beyond > 0.0:
         yield (
             f"{connector.name}, terminal {terminal}: pins end up to {beyond:.3g} mm in front of the mating face: "
-            "standing_mm counts from the cavity floor, which lies depth_mm below the mating face"
+            "unless the connector has no shroud, standing_mm is too long: it counts from the cavity floor, which lies "
+            "depth_mm below the mating face"
         )
 
 

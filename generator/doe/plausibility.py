@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,10 +89,10 @@ def warnings(manifest: Manifest, meshes: Meshes) -> list[str]:
     """
     views: dict[tuple[str, str, int, int], _View] = {}
     looks: dict[tuple[str, str, str], None] = {}
-    prints: dict[tuple[str, str, str], None] = {}
+    prints: dict[tuple[str, str], dict[str, None]] = {}
     for run in manifest.runs:
         looks[run.scene, run.housing, run.terminal] = None
-        prints[run.scene, run.housing, run.marking] = None
+        prints.setdefault((run.scene, run.housing), {})[run.marking] = None
         view = views.setdefault((run.scene, run.camera, run.width, run.height), _View())
         view.take(manifest.connectors[run.scene], run)
     lines = [line for each, mesh in meshes.items() if (line := _of_mesh(manifest.connectors[each[0]], each[1], mesh))]
@@ -102,15 +102,21 @@ def warnings(manifest: Manifest, meshes: Meshes) -> list[str]:
             lines += of_blocks(connector, housing, terminal)
         elif _of_mesh(connector, housing, placed) is None:
             lines += of_mesh(connector, housing, terminal, placed)
-        lines += of_standing(connector, housing, terminal)
-    for scene, housing, marking in prints:
-        lines += of_print(manifest.connectors[scene], housing, marking)
+    for (scene, housing), markings in prints.items():
+        lines += of_print(manifest.connectors[scene], housing, _widest(markings))
     for (scene, camera, width, height), view in views.items():
         name = f"{scene}, camera {camera}, {width} x {height} px"
         lines += _of_view(view, name, manifest.connectors[scene])
     for scene, terminal in dict.fromkeys((scene, terminal) for scene, _, terminal in looks):
+        lines += of_standing(manifest.connectors[scene], terminal)
         lines += _of_scatter(manifest.connectors[scene], terminal)
     return [*lines, *_of_captures(manifest.runs)]
+
+
+def _widest(markings: Iterable[str]) -> list[str]:
+    """The markings without all texts but the longest: others in its place lie on the rim if it does."""
+    texts = [each for each in markings if each.startswith("text=")]
+    return [each for each in markings if each not in set(texts)] + sorted(texts, key=len)[-1:]
 
 
 def _of_captures(runs: Sequence[Run]) -> Iterator[str]:

@@ -27,7 +27,8 @@ OTHER_WORDS = {
     ),
     "observable": (
         "an NG picture is observable when at least one of its defects can be seen from this camera. A pin bent "
-        "towards the camera, for example, may not be"
+        "towards the camera, for example, may not be. A picture that shows nothing (black, white, or no pin in view) "
+        "is not observable, whatever its class"
     ),
     "NSOART": (
         "three channels, computed from the picture, that compare each of its small windows with the picture's mean "

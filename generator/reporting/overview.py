@@ -83,7 +83,7 @@ class Overview:
         self.by_split.setdefault(split, Counter())[row.label] += 1
         self.verdicts.setdefault(split, Counter())[row.verdict] += 1
         self.grey += row.grey is True
-        self.hidden += row.observable is False
+        self.hidden += row.observable is False and row.label != OK
         for factor, level in _levels(row):
             self.factors.setdefault(factor, {}).setdefault(level, Counter())[row.label] += 1
             known = self.level_splits.setdefault((factor, level), [])

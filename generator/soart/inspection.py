@@ -3,7 +3,7 @@
 The picture's score is its largest anomaly degree. With pins there is a second score: the largest degree of a pin. Each
 score has a limit, set from the scores of the OK pictures (leave-one-out); the stated false alarm rate is the share of
 OK parts above one of the limits, without alarms by `fading`. A pin is not OK if its degree is above the limit, if it is
-not visible in its box (`fading` in `generator.soart.pins`), or if the peak of an anomaly lies in its box.
+not visible in its box (`fading` in `generator.soart.pins`), or if the peak of an anomaly lies in its box or beside it.
 
 The verdict is the first of these that applies:
 
@@ -325,7 +325,7 @@ class InspectionModel:
         seen = look.seen if look.seen.ndim == 2 else look.seen.mean(axis=2)
         high = peaks[peaks[:, 0] > 1 + doubts.picture]
         boxes, visible = self._pin_boxes(look.placed), self._pins_seen(look.placed)
-        beside = self.table.beside(peaks[:, 1:])
+        beside = set() if is_lost else self.table.beside(peaks[:, 1:])
         judged = []
         for number, pin in enumerate(self.table.measure(seen, look.degrees)):
             part = self.table.parts[number]

@@ -210,12 +210,13 @@ class PinTable:
             points: (n, 2) x and y in px of the mean picture.
 
         Returns:
-            For each point that lies in no pin's box the number of the nearest pin, if it is nearer than half the way
-            from this pin's middle to the next pin's (of a single pin: than the diagonal of its box).
+            For each point that lies in no box the number of the nearest pin, if it is nearer than half the way from
+            this pin's middle to the next pin's (of a single pin: than the diagonal of its box). Print is no pin.
         """
-        if not self.pins:
+        numbers = [number for number, pin in enumerate(self.pins) if pin.address != PRINT]
+        if not numbers:
             return set()
-        boxes = np.array([pin.box for pin in self.pins], float)
+        boxes = np.array([self.pins[number].box for number in numbers], float)
         middles = (boxes[:, :2] + boxes[:, 2:]) / 2.0
         apart = np.linalg.norm(middles[:, None] - middles, axis=2)
         np.fill_diagonal(apart, np.inf)
@@ -226,7 +227,7 @@ class PinTable:
             if not any(holds(part, point[None]) for part in self.parts):
                 nearest = int(np.linalg.norm(middles - point, axis=1).argmin())
                 if np.linalg.norm(middles[nearest] - point) < reach[nearest]:
-                    found.add(nearest)
+                    found.add(numbers[nearest])
         return found
 
     def hint(self, picture: np.ndarray, number: int) -> str:

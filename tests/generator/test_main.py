@@ -1,10 +1,14 @@
-"""What `python -m generator` says after Ctrl-C."""
+"""What `python -m generator` says after Ctrl-C, and of empty arguments."""
 
 import importlib
+import subprocess
+import sys
 
 import pytest
 
+from blender_scripts.contract.errors import check_none_is_empty
 from generator.__main__ import COMMANDS, main
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(
@@ -28,3 +32,26 @@ def test_after_an_interrupt_it_says_whether_the_command_resumes(words, then, mon
     monkeypatch.setattr(importlib.import_module(COMMANDS[words[0]][0]), "run", interrupted)
     assert main(words) == 1
     assert capsys.readouterr().err == f"interrupted: repeat the command to {then}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["check", ""], "the command's arguments: expected a value, got an empty text"),
+        (["render", "a.csv", "--out", ""], "--out: expected a value, got an empty text"),
+        (["build", "a", "--to="], "--to: expected a value, got an empty text"),
+    ],
+)
+def test_an_empty_argument_is_refused(words, said, capsys) -> None:
+    assert main(words) == 2
+    assert capsys.readouterr().err == f"{said} (a shell variable that is not set?)\n"
+
+
+def test_a_value_may_end_with_an_equals_sign() -> None:
+    check_none_is_empty(["--token=abc=", "--out", "runs/gain=", "-", "--", "a"])
+
+
+def test_the_script_in_blender_refuses_empty_arguments_too() -> None:
+    script = ROOT / "blender_scripts" / "render.py"
+    done = subprocess.run([sys.executable, script, "m.csv", "--out", ""], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "--out: expected a value, got an empty text" in done.stderr

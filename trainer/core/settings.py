@@ -22,8 +22,8 @@ Rows = Literal["all", "observable", "clear"]
 ROWS = get_args(Rows)
 ROWS_MEANING = {
     "all": "all rows",
-    "observable": "without NG pictures whose defects cannot be seen",
-    "clear": "without NG pictures whose defects cannot be seen, and without pins close to the tolerance",
+    "observable": "without pictures that show nothing, or none of their defects",
+    "clear": "without pictures that show nothing, or none of their defects, and without pins close to the tolerance",
 }
 WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 

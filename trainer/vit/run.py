@@ -123,8 +123,8 @@ class TrainingConfig(Settings):
     )
     rows: Rows = setting(
         "observable",
-        "rows to use. all: all rows; observable: without NG pictures whose defects cannot be seen; clear: observable "
-        "rows without those in which a measure of a pin is close to its tolerance limit",
+        "rows to use. all: all rows; observable: without pictures that show nothing, or none of their defects; clear: "
+        "observable rows without those in which a measure of a pin is close to its tolerance limit",
         group="pictures",
         earlier="all",
     )

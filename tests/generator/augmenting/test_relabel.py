@@ -1,5 +1,7 @@
 """The objects that remain in a copy: kinds, classes, boxes, measures."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -121,6 +123,15 @@ def test_a_defect_out_of_the_picture_is_no_less_one_in_a_copy(box, move, trims):
     (left,) = made.objects
     x1, y1, x2, y2 = left.box
     assert left.area == 0 and 0 <= x1 <= x2 <= done.out[0] and 0 <= y1 <= y2 <= done.out[1]
+
+
+@pytest.mark.parametrize(
+    ("observable", "visible", "expected"), [(True, 1.0, True), (False, 1.0, False), (True, 0.0, False)]
+)
+def test_a_copy_of_a_good_picture_shows_no_more_than_the_picture(observable, visible, expected):
+    objects = [thing(1, OK, (), visible=visible, address="r1c1")]
+    row = replace(row_of(objects, (), observable=observable), label=OK)
+    assert relabelled(row, objects, SETTINGS).observable is expected
 
 
 def rng(seed):

@@ -221,9 +221,9 @@ def test_a_mesh_that_lies_otherwise_than_the_shell_is_named(
 @pytest.mark.parametrize(
     ("key", "old", "new", "said"),
     [
-        ("row_numbers_x_mm", -20.75, -19.4, "3 of 12 printed texts .* 'A' at x -19.4, y .*, over the opening"),
-        ("row_numbers_x_mm", -20.75, -23.0, "3 of 12 printed texts .* beside the housing"),
-        ("position_numbers_y_mm", 9.35, 8.0, "9 of 12 printed texts .* over the opening"),
+        ("row_numbers_x_mm", -20.75, -19.4, "3 printed texts .* 'A' at x -19.4, y .*, over the opening"),
+        ("row_numbers_x_mm", -20.75, -23.0, "3 printed texts .* beside the housing"),
+        ("position_numbers_y_mm", 9.35, 8.0, "9 printed texts .* over the opening"),
     ],
 )
 def test_print_that_does_not_lie_on_the_rim_is_named(
@@ -235,11 +235,22 @@ def test_print_that_does_not_lie_on_the_rim_is_named(
     assert re.search(said.replace("'A'", "'[^']+'"), line), line
 
 
+def test_print_on_a_block_that_ends_at_the_face_is_no_mistake(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = SCENE.replace("position_numbers_y_mm = 9.35", "position_numbers_y_mm = 6.9")
+    block = "[[housings.plain.blocks]]\ncenter_mm = [0.0, 6.9]\nsize_mm = [38.0, 1.8]\nbottom_mm = -2.0\ntop_mm = 0.0\n"
+    (line,) = found(tmp_path, capsys, text)
+    assert "9 printed texts" in line
+    assert found(tmp_path, capsys, text.replace("[housings.ribbed]", f"{block}\n[housings.ribbed]")) == []
+
+
 def test_pins_that_end_in_front_of_the_mating_face_are_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines = found(tmp_path, capsys, SCENE.replace("standing_mm = 6.3", "standing_mm = 8.0"))
-    assert any("pins end up to 0.5 mm in front of the mating face" in line for line in lines), lines
+    text = SCENE.replace("standing_mm = 6.3", "standing_mm = 8.0")
+    lines = found(tmp_path, capsys, text, second={"housing": "ribbed"})
+    assert sum("pins end up to 0.5 mm in front of the mating face" in line for line in lines) == 1, lines
 
 
 def test_blocks_that_swallow_pins_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -225,6 +225,8 @@ def test_an_anomaly_belongs_to_the_pin_that_it_lies_beside() -> None:
     assert table.beside(np.array([near_first, far], float)) == {0}
     assert table.beside(np.array([near_second, near_first], float)) == {0, 1}
     assert table.beside(np.zeros((0, 2))) == set()
+    printed = PinTable([*pins, Pin("print", (44.0, 48.0, 66.0, 60.0))], np.stack([board(n) for n in range(5)]))
+    assert printed.beside(np.array([near_first, (38, 54)], float)) == {0}  # beside print lies no pin
     alone = PinTable(pins[:1], np.stack([board(n) for n in range(5)]))
     assert alone.beside(np.array([near_first], float)) == {0} and alone.beside(np.array([far], float)) == set()
 
