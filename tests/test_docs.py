@@ -34,6 +34,7 @@ from generator.__main__ import COMMANDS
 from generator.__main__ import main as generator
 from tests.conftest import ROOT, SCENES, records
 from tests.other_python import other_python
+from trainer.__main__ import COMMANDS as TRAINER_COMMANDS
 
 DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md")])
@@ -438,11 +439,9 @@ def test_commands_of_the_sample_jobs_are_accepted(path: Path):
 
 def test_every_command_that_exists_is_shown_in_the_readme():
     shown = "\n".join(commands_in(text_of("README.md")))
-    modules = [
-        path.stem for path in (ROOT / "trainer").glob("*.py") if '__name__ == "__main__"' in path.read_text("utf-8")
-    ]
-    wanted = [f"python -m generator {name} " for name in COMMANDS] + [f"python -m trainer.{name} " for name in modules]
-    assert modules
+    assert TRAINER_COMMANDS
+    wanted = [f"python -m generator {name} " for name in COMMANDS]
+    wanted += [f"python -m trainer.{name} " for name in TRAINER_COMMANDS]
     assert not [command for command in wanted if command not in shown]
 
 

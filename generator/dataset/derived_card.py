@@ -67,14 +67,13 @@ Copies are augmented pictures, in the split of their originals; `original` names
 
 ## Columns
 
-`image` is the picture; `nsoart` (NSOART) has three channels: texture maps of the picture, standardised by good
-parts. `label` is the class of the picture, `verdict` is OK or NG (“no good”: any class but OK), `bbox_str` the
-Florence-2 `<OD>` answer, `objects` the boxes. `grey` marks pictures in the grey zone, so close to a limit of the
-tolerance that OK and NG can hardly be told apart; `observable` is false for an NG picture in which no defect is
-visible, and for a picture that shows nothing. `synthetic` is false for photographs. All columns are those of a
-dataset that Pinsight builds from renders. Null means not known: a photograph has no `true_position_mm` (twice the
-distance of a pin's tip from its place on the drawing), and `objects` and `bbox_str` are null where only the class of
-the picture was given.
+`image` is the picture; `nsoart` (NSOART) has three channels: texture maps of the picture, standardised by good parts.
+`label` is the class of the picture, `verdict` is OK or NG (“no good”: any class but OK), `bbox_str` the Florence-2
+`<OD>` answer, `objects` the boxes. `grey` marks pictures in the grey zone, so close to a limit of the tolerance that OK
+and NG can hardly be told apart; `observable` is false for an NG picture in which no defect is visible, and for a
+picture that shows nothing. `synthetic` is false for photographs. All columns are those of a dataset that Pinsight
+builds from renders. Null means not known: a photograph has no `true_position_mm` (twice the distance of a pin's tip
+from its place on the drawing), and `objects` and `bbox_str` are null where only the class of the picture was given.
 
 ## Limits
 
