@@ -1088,8 +1088,9 @@ def test_names_in_other_bytes_than_utf_8_are_named(tmp_path, capsys):
         (("--views", "center,left", "--known", "camera=top"), "--views: expected neither --known camera nor"),
         *(
             (("--splits", text), f"that sum to 1, such as train=0.7,validation=0.3, got {text!r}\n")
-            for text in ("train=0.5,validation=nan", "train=x", "0", "train=0,test=1", "a=1", "")
+            for text in ("train=0.5,validation=nan", "train=x", "0", "train=0,test=1", "a=1")
         ),
+        (("--splits", ""), "--splits: expected a value, got an empty text"),
         (("--images", "nowhere"), "--images nowhere: expected the folder of the pictures, got no such folder\n"),
     ],
 )
