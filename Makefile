@@ -78,7 +78,7 @@ demo: say-demo $(INSTALLED)
 	@echo "  $(DEMO)/renders/images     the pictures; in folders beside it masks and records (the truth of each pin)"
 	@echo "  $(DEMO)/dataset            the dataset: datasets.load_dataset(\"$(DEMO)/dataset\")"
 	@echo "  $(DEMO)/report.html        the report on it: open it in a browser"
-	@echo "  $(DEMO)/run                the trained model, its metrics and curves"
+	@echo "  $(DEMO)/run                the trained model; its page is $(DEMO)/run/report.html"
 	@echo "  $(DEMO)/predictions        the model's verdicts on renders it has not seen"
 
 say-base:
