@@ -15,7 +15,7 @@ import numpy as np
 from blender_scripts.contract.tolerance import Tolerance
 from generator.augmenting.orientation import Naming
 from generator.augmenting.transforms import Move
-from generator.dataset.labels import ANSWER_LABELS, NUKENG, OK, is_grey, is_in_answer, worst_class
+from generator.dataset.labels import ANSWER_LABELS, NUKENG, OK, is_grey, is_in_answer, shows_a_pin, worst_class
 from generator.dataset.rows import Box, ObjectRow, PictureRow, Point, answer, clipped, shown_part
 
 
@@ -131,13 +131,11 @@ def relabelled(row: PictureRow, left: Sequence[ObjectRow], settings: Settings) -
     if observable is not None:
         # A defect that was not visible in the original is not visible in a copy. A good part is observable if a pin is
         # visible, unless the original was a good one and showed nothing: then its copy does not either.
-        pins = [each for each in left if each.address]
-        shows = not pins or any(each.visible != 0 for each in pins)
-        observable = (
-            shows and (observable or row.label != OK)
-            if label == OK
-            else observable and any(each.in_answer for each in left)
-        )
+        if label != OK:
+            observable = observable and any(each.in_answer for each in left)
+        else:
+            shown = shows_a_pin([each.visible for each in left if each.address])
+            observable = shown and (observable or row.label != OK)
     return replace(
         row,
         label=label,

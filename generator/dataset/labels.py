@@ -6,7 +6,7 @@ tolerance is OK, and a pin without a defect in the manifest is NG if its manufac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from blender_scripts.contract.tolerance import Limits, Tolerance
@@ -106,6 +106,15 @@ def is_in_answer(category: str, visible: float | None, area: float) -> bool:
         area: area of its box, px^2.
     """
     return category != OK and area > 0 and (visible is None or visible >= OBSERVABLE_SHARE)
+
+
+def shows_a_pin(visible: Sequence[float | None]) -> bool:
+    """Whether a picture shows any of the part's pins, so that a good part counts as observable; also if it has none.
+
+    Args:
+        visible: for each pin the share that is visible, 0 to 1; None: not measured, and taken as visible.
+    """
+    return not visible or any(share != 0 for share in visible)
 
 
 def worst_class(categories: Iterable[str]) -> str:

@@ -11,7 +11,17 @@ import numpy as np
 from blender_scripts.contract.tolerance import Tolerance
 from blender_scripts.geometry.optics import Camera
 from blender_scripts.manifest.reader import Run
-from generator.dataset.labels import NUKENG, OBSERVABLE_PX, OK, OTHERNG, is_grey, is_in_answer, judge, worst_class
+from generator.dataset.labels import (
+    NUKENG,
+    OBSERVABLE_PX,
+    OK,
+    OTHERNG,
+    is_grey,
+    is_in_answer,
+    judge,
+    shows_a_pin,
+    worst_class,
+)
 from generator.dataset.rows import (
     MANIFEST_COLUMNS,
     Box,
@@ -138,7 +148,7 @@ def label_picture(
         label=label,
         kinds=tuple(sorted({kind for each in (*pins, *others) for kind in each.kinds or ()})),
         grey=any(is_grey(each, tolerance.limits(each.get("address")), grey) for each in positions),
-        observable=any(shows) if label != OK else not pins or any(each.visible != 0 for each in pins),
+        observable=any(shows) if label != OK else shows_a_pin([each.visible for each in pins]),
         objects=(*pins, *others),
     )
 

@@ -150,10 +150,12 @@ class Findings:
         self.rows.append((str(row.manifest["run"]), row.label, nsoart.group_of(row.manifest)))
         self.other |= any(each.category == OTHERNG for each in row.objects or ())
         self.grey_rows += row.grey is True
-        is_blank = blank or (row.label == OK and row.observable is False)
-        self.blank_rows += is_blank
-        self.hidden_rows += row.observable is False and not is_blank
-        self.unseen_rows += row.label == OK and not is_blank and any(each.visible == 0 for each in row.objects or ())
+        shows_nothing = blank or (row.label == OK and row.observable is False)
+        self.blank_rows += shows_nothing
+        self.hidden_rows += row.observable is False and not shows_nothing
+        self.unseen_rows += (
+            row.label == OK and not shows_nothing and any(each.visible == 0 for each in row.objects or ())
+        )
         count, total, least = self.ceilings
         for each in row.objects or ():
             if each.in_answer:

@@ -115,8 +115,8 @@ def warnings(manifest: Manifest, meshes: Meshes) -> list[str]:
 
 def _widest(markings: Iterable[str]) -> list[str]:
     """The markings without all texts but the longest: others in its place lie on the rim if it does."""
-    texts = [each for each in markings if each.startswith("text=")]
-    return [each for each in markings if each not in set(texts)] + sorted(texts, key=len)[-1:]
+    texts = sorted((each for each in markings if each.startswith("text=")), key=len)
+    return [each for each in markings if not each.startswith("text=")] + texts[-1:]
 
 
 def _of_captures(runs: Sequence[Run]) -> Iterator[str]:

@@ -50,18 +50,25 @@ def exit_code(command: Callable[[], int], interrupted: Callable[[], str] = lambd
         return 1
 
 
+def checked(
+    run: Callable[[argparse.Namespace], int], args: argparse.Namespace, argv: Sequence[str] | None
+) -> Callable[[], int]:
+    """Return a command for `exit_code`: it refuses empty arguments in `argv`, then calls `run` with `args`."""
+
+    def command() -> int:
+        check_none_is_empty(sys.argv[1:] if argv is None else argv)
+        return run(args)
+
+    return command
+
+
 def main_of(parser: Callable[[], argparse.ArgumentParser], run: Callable[[argparse.Namespace], int]) -> Main:
     """Return the function that parses a command's arguments by the parser made, and calls `run`."""
 
     def main(argv: Sequence[str] | None = None) -> int:
         """Run the command with the arguments `argv` (None: those of the process); returns its exit code."""
         args = parser().parse_args(argv)
-
-        def command() -> int:
-            check_none_is_empty(sys.argv[1:] if argv is None else argv)
-            return run(args)
-
-        return exit_code(command)
+        return exit_code(checked(run, args, argv))
 
     return main
 

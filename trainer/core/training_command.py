@@ -1,15 +1,13 @@
 """What the commands `python -m trainer.vit`, `trainer.florence2` and `trainer.gauge` share: options and main."""
 
 import argparse
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from blender_scripts.contract.errors import check_none_is_empty
 from trainer.core import event_files, run_folder
 from trainer.core.console import never_silent
-from trainer.core.options import add_device, exit_code, number
+from trainer.core.options import add_device, checked, exit_code, number
 
 
 def add_places(p: argparse.ArgumentParser, kind: str) -> None:
@@ -73,9 +71,5 @@ def run_training(
             return f"interrupted before the first epoch was finished; to begin it again, {again}"
         return f"interrupted: finished epochs are saved; continue with --resume --out {args.out}"
 
-    def command() -> int:
-        check_none_is_empty(sys.argv[1:] if argv is None else argv)
-        return run(args)
-
     with never_silent():
-        return exit_code(command, interrupted)
+        return exit_code(checked(run, args, argv), interrupted)
