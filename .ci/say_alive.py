@@ -37,9 +37,13 @@ def run(what: str, command: "list[str]") -> int:
         reading, writing = os.pipe()
     # Without this, Python buffers output to a pipe until the end.
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    early = list[int]()
+    signal.signal(signal.SIGTERM, lambda number, frame: early.append(number))  # while the command starts
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=writing, stderr=writing, env=environment)
     os.close(writing)
     signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())
+    if early:
+        process.terminate()
     while True:
         try:
             if not select.select([reading], [], [], SILENCE_S)[0]:

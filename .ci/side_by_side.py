@@ -42,8 +42,21 @@ def run(commands: list[Named]) -> int:
     """Run the commands to their ends; returns the exit code."""
     # Without this, Python buffers output to a pipe until the end.
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    lock, running = threading.Lock(), []
+    lock, signals = threading.Lock(), list[int]()
+    running: list[tuple[subprocess.Popen[str], threading.Thread]] = []
+
+    def stop(number: int, frame: object) -> None:
+        signals.append(number)
+        if number == signal.SIGTERM:  # at an interrupt the terminal tells the commands, which say what is kept
+            for process, _ in running:
+                process.terminate()
+
+    # Before the first command starts: a signal that comes while they start must end them too.
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
     for name, command in commands:
+        if signals:
+            break
         with lock:
             print(f"{name}: $ {' '.join(map(shlex.quote, command))}", flush=True)
         process = subprocess.Popen(
@@ -58,18 +71,15 @@ def run(commands: list[Named]) -> int:
         reader = threading.Thread(target=_pass_on, args=(name, process.stdout, lock))
         reader.start()
         running.append((process, reader))
-
-    def stop(number: int, frame: object) -> None:
-        for process, _ in running:
+        if signal.SIGTERM in signals:  # it came between the start and the line above
             process.terminate()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, lambda number, frame: None)  # the commands get the interrupt too, and say what is kept
     codes = []
     for process, reader in running:
         codes.append(process.wait())
         reader.join()
     code = next((code for code in codes if code), 0)
+    if not code and signals and len(running) < len(commands):
+        return 128 + signals[0]
     return 128 - code if code < 0 else code
 
 

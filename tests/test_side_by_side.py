@@ -72,3 +72,14 @@ def test_a_signal_ends_all_commands():
         except ProcessLookupError:
             continue
         raise AssertionError(f"process {number} still runs")
+
+
+def test_a_signal_that_comes_while_the_commands_start_ends_them_too(tmp_path):
+    kept = tmp_path / "kept"
+    process = started("vit", "sh", "-c", f"sleep 1; touch {kept}", "--", "gauge", "sh", "-c", f"sleep 1; touch {kept}")
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("vit: $")  # said before the first command starts
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    time.sleep(1.2)
+    assert not kept.exists()
