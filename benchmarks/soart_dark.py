@@ -18,7 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,9 @@ from benchmarks.soart_dark_plan import rows
 from benchmarks.soart_evaluation import picture
 from generator.io.pin_boxes import read_pin_boxes
 from generator.soart.estimator import SoartC
-from generator.soart.inspection import InspectionModel, pins_in_unit_space
+from generator.soart.inspection import InspectionModel
 from generator.soart.learning import DEFAULTS
+from generator.soart.pin_places import align_on_pins
 from generator.soart.pins import Pin, as_box
 
 WIDTH, HEIGHT, SHIFT = 320, 176, 16
@@ -168,7 +169,7 @@ def inspection_model_of(renders: Path, chosen: list[Capture]) -> InspectionModel
     moved = [
         Pin(pin.address, as_box((pin.box[0] - x, pin.box[1] - y, pin.box[2] - x, pin.box[3] - y))) for pin in boxes
     ]
-    return InspectionModel(model, pins_in_unit_space(model, moved, first.image))
+    return InspectionModel(model, align_on_pins(model, [one.image for one in chosen], moved, first.image))
 
 
 def plain_maps(members: np.ndarray) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
@@ -197,14 +198,14 @@ def plain_maps(members: np.ndarray) -> dict[str, Callable[[np.ndarray], np.ndarr
     }
 
 
-def scores_of(inspection: InspectionModel, judged: list[Capture]) -> dict[str, np.ndarray]:
-    """Score every pin of every picture by every method: (pictures, pins) by method."""
+def scores_of(inspection: InspectionModel, judged: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+    """Score every pin of every picture (H, W) by every method: (pictures, pins) by method."""
     table, model = inspection.table, inspection.model
     assert table is not None
     plain = plain_maps(model.members_)
     found: dict[str, list[list[float]]] = {name: [] for name in METHODS}
-    for one in judged:
-        look = model.look(one.image)
+    for image in judged:
+        look = model.look(image)
         pins = table.measure(look.seen, look.degrees)
         found["SOARTC"].append([pin.anomaly for pin in pins])
         found["RT method"].append([pin.degree for pin in pins])
@@ -225,7 +226,7 @@ def measure(renders: Path, cell: Cell) -> dict[str, np.ndarray]:
     for chosen in unit_spaces(cell, pool):
         taken = {one.run for one in chosen}
         inspection = inspection_model_of(renders, chosen)
-        scores = scores_of(inspection, [one for one in parts if one.run not in taken])
+        scores = scores_of(inspection, [one.image for one in parts if one.run not in taken])
         kept = np.array([n for n, one in enumerate(parts) if one.run not in taken])
         assert inspection.table is not None
         truth = np.array([[pin.address in parts[n].bent for pin in inspection.table.pins] for n in kept])

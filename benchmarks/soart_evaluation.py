@@ -35,8 +35,9 @@ from benchmarks.soart_plan import EACH, manifest_text
 from generator.io.pin_boxes import read_pin_boxes
 from generator.soart.anomaly_degree import distance
 from generator.soart.estimator import SoartC
-from generator.soart.inspection import InspectionModel, pins_in_unit_space
+from generator.soart.inspection import InspectionModel
 from generator.soart.limits import score_limit
+from generator.soart.pin_places import pins_in_unit_space
 from generator.soart.pins import PRINT, Pin, PinTable
 from generator.soart.registration import Pose, warp
 

@@ -38,7 +38,8 @@ from generator.soart.estimator import SoartC
 from generator.soart.feature_file import FeatureNetwork, read_feature_file
 from generator.soart.feature_space import FeatureSpace
 from generator.soart.feature_stage import FeatureStage
-from generator.soart.inspection import InspectionModel, pins_in_unit_space, read_picture
+from generator.soart.inspection import InspectionModel, read_picture
+from generator.soart.pin_places import pins_in_unit_space
 from generator.soart.pins import PRINT, Pin
 from generator.soart.unit_space import UnitSpace
 

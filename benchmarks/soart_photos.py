@@ -24,7 +24,8 @@ from benchmarks.soart_evaluation import PLAIN, auroc, pins_of, wilson
 from generator.io.pictures import pictures_in
 from generator.soart.anomaly_degree import distance
 from generator.soart.estimator import SoartC
-from generator.soart.inspection import InspectionModel, pins_in_unit_space, read_picture
+from generator.soart.inspection import InspectionModel, read_picture
+from generator.soart.pin_places import pins_in_unit_space
 from generator.soart.pins import Pin, PinTable
 from generator.soart.unit_space import UnitSpace
 

@@ -14,8 +14,11 @@ regions          regions of a map of anomaly degrees that stand out, and their p
 evidence         whether a picture shows the part, and all of it
 golden           choice of the OK pictures: without copies and outliers
 registration     alignment of one picture with another: shift, rotation, scale
+pin_alignment    a further shift that puts most pins onto those of the mean picture
+aligned          pictures resampled onto the mean picture's pixels; grey values
 limits           limits set from OK parts, and the false alarm rate to be expected
 pins             measures of each pin by the RT method, and a hint in words at how an NG pin differs
+pin_places       places of the pins in the mean picture
 inspection       a unit space with the connector's pins, and the verdict on one picture
 part_model       the verdict on a part shown by several views, each with a unit space of its own
 saved_space      reading and checking the file of a unit space

@@ -23,7 +23,7 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -31,11 +31,14 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from PIL import Image
 
+from generator.soart.aligned import by_channel, grey, greys, moved
 from generator.soart.anomaly_degree import distance
 from generator.soart.evidence import Evidence, Turned, evidence, limits_of, turned_copies
 from generator.soart.limits import ScoreLimit, score_limit
-from generator.soart.registration import Placed, Pose, fewest_px, inside, register, resized, warp
-from generator.soart.saved_space import read_saved
+from generator.soart.pin_alignment import Part, shift_of_pins, shifts_of_pins
+from generator.soart.pins import PRINT, Pin, as_box, parts_of
+from generator.soart.registration import Placed, Pose, fewest_px, inside, register, resized
+from generator.soart.saved_space import PIN_SHIFT, POSITIONS, read_saved
 from generator.soart.soart3_maps import size_of, soart3_map
 from generator.soart.unit_space import UnitSpace
 
@@ -45,6 +48,7 @@ FEWEST = 3
 # reference by less than the interval can resolve.
 REFIT = 12
 EXTRA = "extra_"  # begins the names of further arrays in a saved file
+ROUNDS = 2
 GOLDEN, SELF = "golden", "self"
 
 
@@ -148,16 +152,18 @@ class SoartC:
             "above": above,
         }
 
-    def fit(self, images: Iterable[np.ndarray]) -> SoartC:
+    def fit(self, images: Iterable[np.ndarray], pins: Sequence[Pin] = ()) -> SoartC:
         """Make the unit space from pictures of OK parts; returns this model.
 
         Args:
             images: at least 3 pictures, (H, W) grey or (H, W, C) colour, floats in [0, 1], all of one shape. They are
                 read once, and only reduced copies are kept.
+            pins: pins on which pictures are aligned, in px of the mean picture of a fit to the same pictures without
+                pins; empty: pictures are aligned as a whole.
 
         Raises:
-            ValueError: too few pictures, different shapes, values that are no floats in [0, 1], or pictures that,
-                reduced, are smaller than a window.
+            ValueError: too few pictures, different shapes, values that are no floats in [0, 1], pictures that,
+                reduced, are smaller than a window, or the box of a pin outside the mean picture.
         """
         small, shapes = [], dict[tuple[int, ...], int]()
         for number, image in enumerate(images, 1):
@@ -170,10 +176,14 @@ class SoartC:
             raise ValueError(f"expected OK pictures of one size, got {found}")
         # Aligned twice: with the first picture, then with the median of all, which has less noise and few defects.
         reference = small[0]
-        for _ in range(2):
+        for _ in range(ROUNDS):
             poses = [self._pose(picture, reference) for picture in small]
-            members = np.stack([self._moved(one, pose, reference) for one, pose in zip(small, poses, strict=True)])
-            reference = np.median(members, axis=0).astype(np.float32)
+            members, reference = self._put_together(small, poses, reference)
+        self.notes |= {POSITIONS: [[pin.address, *pin.box] for pin in pins], PIN_SHIFT: 0.0}
+        if (parts := self._pin_parts(reference.shape)) and self.settings["rotation_deg"] >= 0:
+            shifts, self.notes[PIN_SHIFT] = shifts_of_pins(greys(members), parts)
+            poses = [pose.shifted(shift) for pose, shift in zip(poses, shifts, strict=True)]
+            members, reference = self._put_together(small, poses, reference)
         self.members_ = members
         shape = reference.shape[:2]
         space = self._fit_members(members)
@@ -188,7 +198,8 @@ class SoartC:
 
     def registered(self, image: np.ndarray) -> np.ndarray:
         """Return a picture ready for stage 1, (h, w[, C]) float32: reduced, aligned and matched in brightness."""
-        return self._aligned(self.reduced(image), self.reference_)
+        picture = self.reduced(image)
+        return self._moved(picture, self._placed(np.shape(image), picture).pose, self.reference_)
 
     def degrees(self, image: np.ndarray) -> np.ndarray:
         """Compute the degree of each of a picture's windows: (gh, gw) float32, about 1 for OK parts.
@@ -213,19 +224,30 @@ class SoartC:
         Raises:
             ValueError: as `reduced`; or the limit was set with features (`feature_stage`), which are not given.
         """
-        if self.second_stage is None and self.features_used:
-            raise ValueError("expected the features with which this unit space was made, got none")
         picture = self.reduced(image)
         placed = self._placed(np.shape(image), picture)
         seen = self._moved(picture, placed.pose, self.reference_)
-        maps = self._maps(seen, self.reference_)
-        if self.second_stage is None:
-            degrees = self._at_pixels(distance(maps, self.mean_, self.precision_))
-        else:
-            degrees = self.second_stage.degrees(seen)
+        maps, degrees = self._stages(seen)
         within = inside(placed.pose, placed.reference, placed.small)
-        shown = evidence(_grey(seen), within, _grey(self.reference_), self.core_, self.turned)
+        shown = evidence(grey(seen), within, grey(self.reference_), self.core_, self.turned)
         return Look(_as_picture(degrees, placed), seen, maps, degrees, placed, shown)
+
+    def degrees_of_aligned(self, seen: np.ndarray) -> np.ndarray:
+        """Compute the degree of each pixel of an aligned picture, such as one changed from the mean picture: (h, w).
+
+        Raises:
+            ValueError: the limit was set with features, which are not given.
+        """
+        return self._stages(seen)[1]
+
+    def _stages(self, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Compute the SOART3 maps of an aligned picture, and the degree of each of its pixels."""
+        if self.second_stage is None and self.features_used:
+            raise ValueError("expected the features with which this unit space was made, got none")
+        maps = self._maps(seen, self.reference_)
+        if self.second_stage is not None:
+            return maps, self.second_stage.degrees(seen)
+        return maps, self._at_pixels(distance(maps, self.mean_, self.precision_))
 
     def placed(self, image: np.ndarray) -> Placed:
         """Return the alignment of a picture, (H, W[, C]) floats in [0, 1], with the unit space's mean picture."""
@@ -234,6 +256,9 @@ class SoartC:
     def _placed(self, shape: tuple[int, ...], picture: np.ndarray) -> Placed:
         """Find the alignment of a reduced picture; `shape`: that of the original, (H, W[, C])."""
         pose = self._pose(picture, self.reference_)
+        if self.notes.get(PIN_SHIFT) and (parts := self._pin_parts(self.reference_.shape)):
+            whole = self._moved(picture, pose, self.reference_)
+            pose = pose.shifted(shift_of_pins(grey(whole), grey(self.reference_), parts, self.notes[PIN_SHIFT]))
         return Placed((shape[0], shape[1]), picture.shape[:2], pose, self.reference_.shape[:2])
 
     def _at_pixels(self, degrees: np.ndarray) -> np.ndarray:
@@ -307,7 +332,7 @@ class SoartC:
     def turned(self) -> tuple[Turned, ...]:
         """Copies of the mean picture turned by 180 degrees, or also by 90 and 270: see `evidence.turned_copies`."""
         most, scaling = self.settings["rotation_deg"], self.settings["scaling"]
-        return turned_copies(_grey(self.reference_), most, scaling)
+        return turned_copies(grey(self.reference_), most, scaling)
 
     @property
     def features_used(self) -> tuple[dict[str, str], ...]:
@@ -330,7 +355,7 @@ class SoartC:
             raise ValueError(f"image must be in [0, 1] without NaN, got {low:.6g} to {high:.6g}")
         most = self.settings["grid"] + self.settings["window"] - 1
         scale = most / max(image.shape[:2])
-        small = _by_channel(image, lambda grey: resized(grey, scale))
+        small = by_channel(image, lambda grey: resized(grey, scale))
         if self.settings["rotation_deg"] >= 0 and min(small.shape[:2]) < (least := fewest_px(most)):
             raise ValueError(
                 "expected a picture large enough to be aligned with the OK pictures, with a shorter side of at least "
@@ -338,31 +363,25 @@ class SoartC:
             )
         return small
 
+    def _put_together(
+        self, small: Sequence[np.ndarray], poses: Sequence[Pose], reference: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the aligned pictures (n, h, w[, C]), and their median."""
+        members = np.stack([self._moved(one, pose, reference) for one, pose in zip(small, poses, strict=True)])
+        return members, np.median(members, axis=0).astype(np.float32)
+
     def _pose(self, picture: np.ndarray, reference: np.ndarray) -> Pose:
         if self.settings["rotation_deg"] < 0:
             return Pose()
-        return register(_grey(picture), _grey(reference), self.settings["rotation_deg"], self.settings["scaling"])
-
-    def _aligned(self, picture: np.ndarray, reference: np.ndarray) -> np.ndarray:
-        return self._moved(picture, self._pose(picture, reference), reference)
+        return register(grey(picture), grey(reference), self.settings["rotation_deg"], self.settings["scaling"])
 
     def _moved(self, picture: np.ndarray, pose: Pose, reference: np.ndarray) -> np.ndarray:
-        shape = reference.shape[:2]
-        gain = 1.0
-        if self.settings["gain"]:
-            # Only from pixels inside the picture: its border, repeated outside, is not what the part looks like there.
-            bare = warp(_grey(picture), pose, shape, np.full(shape, np.nan))
-            shown = np.isfinite(bare)
-            gain = _gain(bare[shown], _grey(reference)[shown])
-        # Pixels outside the picture are unknown: they take the reference's values, after the gain is applied.
-        if picture.ndim == 2:
-            moved = warp(np.clip(gain * picture, 0, 1), pose, shape, reference)
-        else:
-            channels = range(picture.shape[2])
-            moved = np.stack(
-                [warp(np.clip(gain * picture[..., c], 0, 1), pose, shape, reference[..., c]) for c in channels], axis=2
-            )
-        return moved
+        return moved(picture, pose, reference, self.settings["gain"])
+
+    def _pin_parts(self, shape: tuple[int, ...]) -> list[Part]:
+        """Return rows and columns of the pins' boxes, but not those of print, in a mean picture (h, w[, C])."""
+        pins = [Pin(address, as_box(box)) for address, *box in self.notes.get(POSITIONS, [])]
+        return parts_of([pin for pin in pins if pin.address != PRINT], shape)
 
     def _maps(self, picture: np.ndarray, reference: np.ndarray) -> np.ndarray:
         golden = reference if self.settings["reference"] == GOLDEN else None
@@ -397,32 +416,3 @@ def _as_picture(full: np.ndarray, placed: Placed) -> np.ndarray:
     if small == (height, width):
         return picture
     return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR))
-
-
-def greys(members: np.ndarray) -> np.ndarray:
-    """Convert pictures (n, h, w[, C]) to grey (n, h, w), the mean of the channels."""
-    grey: np.ndarray = members if members.ndim == 3 else members.mean(axis=3, dtype=np.float32)
-    return grey
-
-
-def _grey(picture: np.ndarray) -> np.ndarray:
-    grey: np.ndarray = picture if picture.ndim == 2 else picture.mean(axis=2, dtype=np.float32)
-    return grey
-
-
-def _by_channel(picture: np.ndarray, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    if picture.ndim == 2:
-        return change(picture)
-    return np.stack([change(np.ascontiguousarray(picture[..., c])) for c in range(picture.shape[2])], axis=2)
-
-
-def _gain(picture: np.ndarray, reference: np.ndarray) -> float:
-    """Find the factor that matches a picture's brightness to the reference's; outlier pixels have little weight."""
-    y, x = picture.ravel(), reference.ravel()
-    weight = np.ones_like(y)
-    gain = 1.0
-    for _ in range(4):
-        gain = float((weight * x * y).sum() + 1e-6) / float((weight * y * y).sum() + 1e-6)
-        rest = np.abs(x - gain * y)
-        weight = 1.0 / (1.0 + (rest / (2.0 * rest.mean() + 1e-6)) ** 2)
-    return gain

@@ -29,8 +29,9 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from generator.io.pictures import open_picture
+from generator.soart.aligned import greys
 from generator.soart.anomaly_degree import box_mean
-from generator.soart.estimator import FEWEST, SoartC, greys
+from generator.soart.estimator import FEWEST, SoartC
 from generator.soart.evidence import BLOCK, RESIDUAL_MARGIN, residual
 from generator.soart.inspection import as_values
 from generator.soart.registration import inside, register, warp

@@ -31,6 +31,7 @@ from blender_scripts.contract.errors import InputError
 from generator.io.output_file import LONGEST_NAME, check_file, check_folder
 from generator.io.pictures import find_pictures, is_picture, passed_over, pictures_in
 from generator.io.view_names import parts_of, view_list
+from generator.soart.inspection import InspectionModel, unnoticed_pins
 from generator.soart.judging import Judge, PartJudge, bytes_of
 from generator.soart.learning import DEFAULTS, EDGE_GRID, MOST_NAMED, few_of, inspection_model_of, part_model_of
 from generator.soart.part_model import is_of_parts
@@ -135,6 +136,7 @@ def run(options: argparse.Namespace) -> int:
     paths = [] if options.watch else _pictures(options)
     inspection, colour, straightener = inspection_model_of(options)
     _say(options, inspection.limit.promise, inspection.limit.count, "pictures", inspection.lacks)
+    _warn_of_unnoticed(inspection)
     if options.save:
         options.save.parent.mkdir(parents=True, exist_ok=True)
         inspection.model.save(options.save)
@@ -151,6 +153,8 @@ def _run_on_parts(options: argparse.Namespace) -> int:
     if not options.watch and options.views is None:
         parts = _parts(options, views)
     _say(options, inspection.promise, inspection.limit.count, "parts", inspection.lacks)
+    for view, one in inspection.by_view.items():
+        _warn_of_unnoticed(one, f"view {view}: ")
     if options.save:
         options.save.parent.mkdir(parents=True, exist_ok=True)
         inspection.save(options.save)
@@ -171,6 +175,16 @@ def _say(options: argparse.Namespace, promise: str, count: int, what: str, lacks
         print(
             f"warning: {options.golden} was saved by an older version and lacks {' and '.join(lacks)}; save it "
             f"again: --golden with the folder of OK {what}, and --save"
+        )
+
+
+def _warn_of_unnoticed(inspection: InspectionModel, begin: str = "") -> None:
+    """Warn of pins that are never OK, because even a missing one would not be noticed."""
+    pins = inspection.table.pins if inspection.table else ()
+    for reason in unnoticed_pins(inspection.unnoticed, len(pins)):
+        print(
+            f"warning: {begin}{reason}; such a pin is UNSURE, never OK: see whether pins are bent in the OK pictures, "
+            "or give more of them"
         )
 
 

@@ -4,6 +4,7 @@ The picture's score is its largest anomaly degree. With pins there is a second s
 score has a limit, set from the scores of the OK pictures (leave-one-out); the stated false alarm rate is the share of
 OK parts above one of the limits, without alarms by `fading`. A pin is not OK if its degree is above the limit, if it is
 not visible in its box (`fading` in `generator.soart.pins`), or if the peak of an anomaly lies in its box or beside it.
+Where OK pictures differ so much that not even a missing pin would be noticed, a pin is UNSURE, never OK.
 
 The verdict is the first of these that applies:
 
@@ -12,8 +13,8 @@ The verdict is the first of these that applies:
 - NG: a score is above its limit by more than its uncertainty (plus UNSUITABLE if the next point applies, not by a pin);
 - INVALID: some of the part or a pin lies outside the picture, or size, exposure, contrast, sharpness or noise are
   unlike those of all OK pictures (`generator.verdict.gates`);
-- UNSURE: a score is above its limit, but within the uncertainty of the limit;
-- OK: no score is above its limit.
+- UNSURE: a score is above its limit, but within the uncertainty of the limit; or a missing pin would not be noticed;
+- OK: none of these.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ from PIL import Image
 
 from blender_scripts.contract.errors import InputError
 from generator.io.pictures import open_picture
-from generator.io.pin_boxes import PinBox
-from generator.soart.estimator import Look, SoartC, greys
+from generator.soart.aligned import grey, greys
+from generator.soart.estimator import Look, SoartC
 from generator.soart.limits import ScoreLimit, joint_limit, score_limit
-from generator.soart.pins import Pin, PinMeasure, PinTable, as_box
+from generator.soart.pins import Pin, PinMeasure, PinTable, as_box, without_pins
 from generator.soart.regions import boxes_of, holds, standing_out
 from generator.soart.registration import Placed
-from generator.soart.saved_space import EXPECTED
+from generator.soart.saved_space import EXPECTED, PIN_SHIFT, POSITIONS
 from generator.verdict.envelope import Verdict
 from generator.verdict.gates import PictureGates
 
@@ -58,6 +59,11 @@ GATES_USED = ("size", "exposure", "contrast", "sharpness", "noise")
 REACH = 1.5
 NOT_SEEN, NOT_JUDGED = "not_seen", "not_judged"
 BESIDE = "an anomaly lies beside it, as the tip of a bent pin does"
+# A missing pin would be noticed if its place in the mean picture, without the pin, has at least this score, 1 at the
+# limit: a real missing pin has a somewhat higher one, as it shows what lay behind it.
+NOTICED = 0.75
+UNNOTICED = "even a missing pin would not be noticed, as the OK pictures differ too much there"
+MOST_NAMED = 5
 # Key of a model's notes that states how pictures were straightened (`generator.soart.straighteners`), if they were.
 STRAIGHTENED = "straightened"
 
@@ -70,7 +76,7 @@ class InspectedPin:
         measure: its measures.
         is_bad: whether it is above its limit, or an anomaly lies in its box.
         decision: OK, NG, UNSURE (also if an anomaly lies beside the pin, as where its tip is if it is bent), `not_seen`
-            (outside the picture) or `not_judged` (no part found).
+            (outside the picture) or `not_judged` (no part found). A pin that would not be missed is UNSURE, never OK.
         box: (x1, y1, x2, y2), px of the picture.
     """
 
@@ -153,6 +159,7 @@ class InspectionModel:
         scores: the scores of the OK parts (leave-one-out), (n,) for the picture and, with pins, (n,) for the pins.
         picture_limit, pin_limit: limits of the picture's anomaly degree and of a pin's degree.
         picture_doubt, pin_doubt: uncertainty of each limit, as a share of the limit.
+        other_views: inspection models of other views of the same parts; their pins have the same addresses.
         limit: the limits together, with the false alarm rate to be expected, alarms by `fading` left out.
         lacks: names of limits that are missing because an older version saved the file; empty for a new model.
 
@@ -162,12 +169,13 @@ class InspectionModel:
 
     def __init__(self, model: SoartC, pins: Sequence[Pin] = (), gates: PictureGates | None = None) -> None:
         self.model, self.gates = model, gates
+        self.other_views: tuple[InspectionModel, ...] = ()
         self.table = PinTable(pins, greys(model.members_), greys(model.reference_[None])[0]) if pins else None
         self.scores = [model.scores_, *([self.table.leave_one_out()] if self.table else [])]
         above = min(model.settings["above"], len(model.scores_) // len(self.scores) - 1)
         self.set_limits(self.scores, above, joint_limit(self.scores, above)[1])
         self.lacks = [*model.lacks, *([] if gates else ["limits of size, exposure, contrast, sharpness and noise"])]
-        model.notes["positions"] = [[pin.address, *pin.box] for pin in pins]
+        model.notes[POSITIONS] = [[pin.address, *pin.box] for pin in pins]
         if gates:
             model.extras["gates"] = np.frombuffer(gates.to_bytes(), np.uint8)
 
@@ -190,6 +198,7 @@ class InspectionModel:
         self.picture_limit, self.pin_limit, self.limit = limits[0], limits[-1], limit
         doubts = [_doubt(one, above) for one in scores]
         self.picture_doubt, self.pin_doubt = doubts[0], doubts[-1]
+        self._noticed: set[str] | None = None
 
     @classmethod
     def load(cls, path: Path) -> InspectionModel:
@@ -199,7 +208,7 @@ class InspectionModel:
             ValueError: the file is damaged, of another kind, or of another version.
         """
         model = SoartC.load(path)
-        pins = [Pin(address, as_box(box)) for address, *box in model.notes.get("positions", [])]
+        pins = [Pin(address, as_box(box)) for address, *box in model.notes.get(POSITIONS, [])]
         try:
             content = model.extras.get("gates")
             gates = None if content is None else PictureGates.of_bytes(io.BytesIO(content.tobytes()), str(path))
@@ -210,8 +219,8 @@ class InspectionModel:
     def hash(self) -> str:
         """Return the SHA-256 (hex) of settings, pins, limits and statistics, but not of the gates."""
         model = self.model
-        words = [model.settings, model.notes["positions"], asdict(model.evidence_), *model.features_used]
-        words += [model.notes[STRAIGHTENED]] if STRAIGHTENED in model.notes else []
+        words = [model.settings, model.notes[POSITIONS], asdict(model.evidence_), *model.features_used]
+        words += [model.notes[key] for key in (STRAIGHTENED, PIN_SHIFT) if model.notes.get(key)]
         digest = hashlib.sha256(json.dumps(words).encode())
         for array in (model.reference_, model.mean_, model.precision_, model.scores_, model.core_):
             digest.update(np.ascontiguousarray(array).tobytes())
@@ -241,6 +250,7 @@ class InspectionModel:
         if not lost:
             is_bad = picture_score > 1 + doubts.picture or pin_score > 1 + doubts.pin
             found = self._reasons_anomalous(score, None if is_bad else doubts, boxes, pins)
+            found += unnoticed_pins([pin.measure.address for pin in pins if pin.measure.hint == UNNOTICED], len(pins))
             unseen = self._reasons_not_seen(look, [pin.decision for pin in pins])
             unseen += [] if is_bad else unfit
             verdict = Verdict.NG if is_bad else Verdict.INVALID if unseen else Verdict.UNSURE if found else Verdict.OK
@@ -248,6 +258,24 @@ class InspectionModel:
         else:
             verdict, reasons = Verdict.INVALID, [*lost, *unfit]
         return Finding(verdict, tuple(reasons), score, boxes, pins, relative, look.maps, look)
+
+    @property
+    def unnoticed(self) -> list[str]:
+        """Addresses of the pins that would not be missed, neither here nor in another view that shows them."""
+        noticed = set[str]().union(*(one._would_be_noticed() for one in (self, *self.other_views)))
+        return [pin.address for pin in self._pins() if pin.address not in noticed]
+
+    def _would_be_noticed(self) -> set[str]:
+        """Addresses of the pins whose absence would be noticed in this view, by the mean picture without pins."""
+        if self._noticed is None:
+            self._noticed = set()
+            if self.table is not None:
+                empty = without_pins(self.model.reference_, self.table.parts)
+                pins = self.table.measure(grey(empty), self.model.degrees_of_aligned(empty))
+                limits = self.picture_limit, self.pin_limit, 1.0
+                found = {pin.address: (pin.anomaly, pin.degree, pin.fading) for pin in pins}
+                self._noticed = {at for at, one in found.items() if (np.divide(one, limits) >= NOTICED).any()}
+        return self._noticed
 
     def reasons_unlike(self, image: np.ndarray) -> list[str]:
         """List why a picture, as for `inspect`, does not show the part as the OK pictures do; empty if it does.
@@ -297,7 +325,8 @@ class InspectionModel:
     ) -> list[str]:
         if score <= 1:
             return []
-        reasons = [f"pin: {pin.measure.address}, {pin.measure.hint}" for pin in pins if pin.is_named]
+        named = [pin.measure for pin in pins if pin.is_named and pin.measure.hint != UNNOTICED]
+        reasons = [f"pin: {pin.address}, {pin.hint}" for pin in named]
         if doubts is not None:
             share = f"{100 * max(self.picture_doubt, self.pin_doubt):.0f} %"
             more = (
@@ -322,20 +351,21 @@ class InspectionModel:
         """
         if self.table is None:
             return ()
-        seen = look.seen if look.seen.ndim == 2 else look.seen.mean(axis=2)
+        seen = grey(look.seen)
         high = peaks[peaks[:, 0] > 1 + doubts.picture]
         boxes, visible = self._pin_boxes(look.placed), self._pins_seen(look.placed)
         beside = set() if is_lost else self.table.beside(peaks[:, 1:])
-        judged = []
+        judged, unnoticed = [], set(self.unnoticed)
         for number, pin in enumerate(self.table.measure(seen, look.degrees)):
             part = self.table.parts[number]
             score = self._pin_score(pin)
             is_bad = score > 1 or holds(part, peaks[:, 1:])
             is_sure = score > 1 + doubts.pin or holds(part, high[:, 1:])
             hint = self.table.hint(seen, number) if is_bad else BESIDE if number in beside else ""
-            measure = replace(pin, hint=hint)
             decision = _decision(visible[number], is_lost, is_bad or number in beside, is_sure)
-            judged.append(InspectedPin(measure, is_bad, decision, boxes[number]))
+            if decision == "OK" and pin.address in unnoticed:
+                decision, hint = "UNSURE", UNNOTICED
+            judged.append(InspectedPin(replace(pin, hint=hint), is_bad, decision, boxes[number]))
         return tuple(judged)
 
     def _boxes(self, relative: np.ndarray, peaks: np.ndarray, placed: Placed) -> tuple[tuple[float, ...], ...]:
@@ -365,6 +395,13 @@ class InspectionModel:
             within = ((points >= 0) & (points <= [placed.size[1], placed.size[0]])).all(axis=1)
             seen.append(float(within.mean()) >= PIN_SEEN)
         return seen
+
+
+def unnoticed_pins(addresses: Sequence[str], count: int) -> list[str]:
+    """Say which of `count` pins would not be missed: one reason, or none if there is no such pin."""
+    more = f" and {len(addresses) - MOST_NAMED} more" if len(addresses) > MOST_NAMED else ""
+    which = f"{len(addresses)} of {count} pins ({', '.join(addresses[:MOST_NAMED])}{more})"
+    return [f"unnoticed: {which}: {UNNOTICED}"] if addresses else []
 
 
 def _decision(is_seen: bool, is_lost: bool, is_bad: bool, is_sure: bool) -> str:
@@ -411,22 +448,3 @@ def read_picture(path: Path, colour: bool = False) -> np.ndarray:
 def as_values(picture: Image.Image, colour: bool = False) -> np.ndarray:
     """Convert a picture of mode RGB or L to floats in [0, 1]: (H, W) grey or, with `colour`, (H, W, 3) RGB."""
     return np.asarray(picture.convert("RGB" if colour else "L"), dtype=np.float32) / np.float32(255)
-
-
-def pins_in_unit_space(model: SoartC, pins: Sequence[Pin | PinBox], picture: np.ndarray) -> list[Pin]:
-    """Return pins with their boxes converted from px of a picture to px of the unit space's mean picture.
-
-    Args:
-        model: the fitted unit space.
-        pins: the pins, with boxes in px of `picture`.
-        picture: (H, W) or (H, W, C) floats in [0, 1].
-    """
-    placed = model.placed(picture)
-    moved = []
-    for pin in pins:
-        x1, y1, x2, y2 = pin.box
-        corners = np.array([[x1, y1], [x2, y1], [x1, y2], [x2, y2]]) * placed.reduction
-        middle = placed.pose.back(corners.mean(axis=0)[None], placed.reference, placed.small)[0]
-        half = (corners[3] - corners[0]) / 2
-        moved.append(Pin(pin.address, as_box((*(middle - half), *(middle + half)))))
-    return moved

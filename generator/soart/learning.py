@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from blender_scripts.contract.errors import InputError
@@ -21,8 +22,9 @@ from generator.soart.estimator import FEWEST, SoartC
 from generator.soart.feature_file import FeatureNetwork, read_feature_file
 from generator.soart.feature_stage import FeatureStage
 from generator.soart.golden import Golden, choose, choose_by_features, read_golden, warn_of_doubtful
-from generator.soart.inspection import STRAIGHTENED, InspectionModel, as_values, pins_in_unit_space, read_picture
+from generator.soart.inspection import STRAIGHTENED, InspectionModel, as_values, read_picture
 from generator.soart.part_model import PartInspectionModel
+from generator.soart.pin_places import align_on_pins
 from generator.soart.pins import Pin
 from generator.soart.straighteners import check_agreement, straightener_of, straighteners_of
 from generator.verdict.gates import PictureGates
@@ -67,7 +69,7 @@ def inspection_model_of(options: argparse.Namespace) -> tuple[InspectionModel, b
     golden = _chosen(options, model, {path.name: path for path in paths}, straightener, network)
     print(*golden.lines(), sep="\n", end="\n" if golden.lines() else "")
     positions = options.positions, options.positions_of, paths[0]
-    return _inspection_model(options, model, golden, positions, straightener), options.colour, straightener
+    return _inspection_model(options, model, golden, positions, straightener, network), options.colour, straightener
 
 
 def part_model_of(options: argparse.Namespace) -> tuple[PartInspectionModel, bool, dict[str, Straightener]]:
@@ -106,7 +108,9 @@ def part_model_of(options: argparse.Namespace) -> tuple[PartInspectionModel, boo
     inspections = {}
     for view, model in models.items():
         model.notes["parts"] = [_name(options.golden, Path(part_of[one.path])) for one in chosen[view].kept]
-        inspections[view] = _inspection_model(options, model, chosen[view], positions[view], straighteners.get(view))
+        inspections[view] = _inspection_model(
+            options, model, chosen[view], positions[view], straighteners.get(view), network
+        )
     return PartInspectionModel(inspections), options.colour, straighteners
 
 
@@ -174,11 +178,12 @@ def _inspection_model(
     golden: Golden,
     positions: tuple[Path | None, Path | None, Path],
     straightener: Straightener | None,
+    network: FeatureNetwork | None,
 ) -> InspectionModel:
     """Make the inspection model; `positions`: file of the pins' boxes, --positions-of, first OK picture."""
     model.notes["golden"] = golden.to_json()
     if straightener is not None:
-        return _straightened_model(options, model, golden, straightener)
+        return _straightened_model(options, model, golden, straightener, network)
     gates = PictureGates.of(open_picture(one.path, str(one.path)) for one in golden.kept)
     file, of, first = positions
     if not file:
@@ -194,39 +199,52 @@ def _inspection_model(
             f"{file}: expected --positions-of with the picture in which these boxes lie, got none; the "
             f"default, {picture.name}, is unlike the other OK pictures and was left out: if they lie in it, name it"
         )
-    pins = _placed_pins(InspectionModel(model, (), gates), boxes, picture, options)
+    image = _image_of_boxes(InspectionModel(model, (), gates), picture, options)
     try:
-        return InspectionModel(model, pins, gates)
+        return InspectionModel(model, _aligned_on_pins(model, golden, boxes, image, network), gates)
     except ValueError as error:
         raise InputError(f"{file}: {error}") from None
 
 
-def _placed_pins(
-    inspection: InspectionModel, boxes: Sequence[PinBox], picture: Path, options: argparse.Namespace
-) -> list[Pin]:
-    """Convert pins' boxes to px of the mean picture, from px of a picture, which must show the part as OK ones do."""
+def _image_of_boxes(inspection: InspectionModel, picture: Path, options: argparse.Namespace) -> np.ndarray:
+    """Read the picture in which the pins' boxes lie; it must show the part as OK pictures do."""
     image = read_picture(picture, options.colour)
     try:
         unlike = inspection.reasons_unlike(image)
-        if not unlike:
-            return pins_in_unit_space(inspection.model, boxes, image)
     except ValueError as error:
         raise InputError(f"{picture}: {error}") from None
-    raise InputError(
-        f"{picture}: expected a picture that shows the part as the OK pictures do, as the boxes of {options.positions} "
-        f"lie in it, got: {'; '.join(unlike)}; name another with --positions-of"
-    )
+    if unlike:
+        raise InputError(
+            f"{picture}: expected a picture that shows the part as the OK pictures do, as the boxes of "
+            f"{options.positions} lie in it, got: {'; '.join(unlike)}; name another with --positions-of"
+        )
+    return image
+
+
+def _aligned_on_pins(
+    model: SoartC, golden: Golden, boxes: Sequence[PinBox], image: np.ndarray, network: FeatureNetwork | None
+) -> list[Pin]:
+    """Align the OK pictures on the pins whose boxes lie in `image`; return the pins, in px of the mean picture."""
+    pins = align_on_pins(model, (one.small for one in golden.kept), boxes, image)
+    if network:
+        FeatureStage.fit(model, network)
+    return pins
 
 
 def _straightened_model(
-    options: argparse.Namespace, model: SoartC, golden: Golden, straightener: Straightener
+    options: argparse.Namespace,
+    model: SoartC,
+    golden: Golden,
+    straightener: Straightener,
+    network: FeatureNetwork | None,
 ) -> InspectionModel:
     """Make the inspection model for straightened pictures; its pins are those of the drawing."""
     model.notes[STRAIGHTENED] = straightener.key
     pictures = [straightener.read(one.path.read_bytes(), one.name) for one in golden.kept]
     straightener.forget()
     try:
-        pins = pins_in_unit_space(model, straightener.boxes(), as_values(pictures[0], options.colour))
+        image = as_values(pictures[0], options.colour)
+        pins = _aligned_on_pins(model, golden, straightener.boxes(), image, network)
         return InspectionModel(model, pins, PictureGates.of(pictures))
     except ValueError as error:
         raise InputError(f"--model {options.model}, --grid {model.settings['grid']}: {error}") from None

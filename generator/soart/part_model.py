@@ -125,6 +125,7 @@ class PartInspectionModel:
         for inspection, count in zip(by_view.values(), kinds, strict=True):
             own, equivalent = equivalent[:count], equivalent[count:]
             inspection.set_limits(own, above, self.limit)
+            inspection.other_views = tuple(one for one in by_view.values() if one is not inspection)
         self.lacks = [f"{what} (view {view})" for view, inspection in by_view.items() for what in inspection.lacks]
 
     @property

@@ -115,17 +115,12 @@ class PinTable:
         reference: (h, w) grey, the unit space's mean picture; None: the mean of `members`.
 
     Raises:
-        ValueError: a box, widened by MARGIN of its sides on every side, has fewer than 4 pixels inside the picture.
+        ValueError: as `parts_of`.
     """
 
     def __init__(self, pins: Sequence[Pin], members: np.ndarray, reference: np.ndarray | None = None) -> None:
         self.pins = tuple(pins)
-        self.parts = [_slices(pin.box, members.shape[1:]) for pin in pins]
-        for pin, part in zip(self.pins, self.parts, strict=True):
-            if members[0][part].size < 4:
-                raise ValueError(
-                    f"{pin.address}: expected a box with at least 4 pixels inside the picture, got {pin.box}"
-                )
+        self.parts = parts_of(self.pins, members.shape[1:])
         members = members.astype(np.float64)
         self.reference = members.mean(axis=0) if reference is None else reference.astype(np.float64)
         shares = self._shares(members)
@@ -297,13 +292,42 @@ class PinTable:
         return *best, in_place
 
 
+def without_pins(picture: np.ndarray, parts: Sequence[tuple[slice, slice]]) -> np.ndarray:
+    """Return a picture (h, w[, C]) as it might look without its pins; `parts` are rows and columns of their boxes.
+
+    In each box, values beyond the median of the box's border become this median: those above it if the pin is bright,
+    those below it if it is dark.
+    """
+    out = picture.copy()
+    for part in parts:
+        box = picture[part]
+        border = np.concatenate([box[0], box[-1], box[1:-1, 0], box[1:-1, -1]])
+        ground = np.median(border, axis=0)
+        is_bright = np.abs(box.max(axis=(0, 1)) - ground) >= np.abs(box.min(axis=(0, 1)) - ground)
+        out[part] = np.where(is_bright, np.minimum(box, ground), np.maximum(box, ground))
+    return out
+
+
 def _likeness(y: np.ndarray, x: np.ndarray) -> float:
     """Zero-mean normalised cross-correlation (ZNCC) of two arrays, -1 to 1; 0 if one of them is constant."""
     y, x = y - y.mean(), x - x.mean()
     return float((x * y).sum() / np.sqrt((x * x).sum() * (y * y).sum() + 1e-9))
 
 
-def _slices(box: tuple[float, float, float, float], shape: tuple[int, ...]) -> tuple[slice, slice]:
+def parts_of(pins: Sequence[Pin], shape: tuple[int, ...]) -> list[tuple[slice, slice]]:
+    """Return rows and columns, in a picture (h, w), of each pin's box widened by MARGIN of its sides on every side.
+
+    Raises:
+        ValueError: a box, widened, has fewer than 4 pixels inside the picture.
+    """
+    parts = [_widened(pin.box, shape) for pin in pins]
+    for pin, (rows, columns) in zip(pins, parts, strict=True):
+        if max(0, rows.stop - rows.start) * max(0, columns.stop - columns.start) < 4:
+            raise ValueError(f"{pin.address}: expected a box with at least 4 pixels inside the picture, got {pin.box}")
+    return parts
+
+
+def _widened(box: tuple[float, float, float, float], shape: tuple[int, ...]) -> tuple[slice, slice]:
     """Rows and columns of a box widened by MARGIN, so that it still contains a pin that has moved a little."""
     x1, y1, x2, y2 = box
     mx, my = MARGIN * (x2 - x1), MARGIN * (y2 - y1)

@@ -57,6 +57,11 @@ class Pose:
         moved: np.ndarray = (points - own - [self.dx, self.dy]) / self.scale @ self._turn().T + middle
         return moved
 
+    def shifted(self, shift: np.ndarray) -> Pose:
+        """Return the alignment of a picture that, aligned by this one, lies `shift` (x, y), px, off the reference."""
+        dx, dy = self.scale * shift @ self._turn()
+        return replace(self, dx=self.dx + float(dx), dy=self.dy + float(dy))
+
     def inverse(self) -> Pose:
         """Return the alignment in the other direction: of the reference with the picture."""
         dx, dy = -(self._turn() @ [self.dx, self.dy]) / self.scale

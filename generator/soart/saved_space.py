@@ -18,6 +18,9 @@ from generator.soart.limits import ScoreLimit
 ARRAYS = ("header", "reference", "mean", "precision", "scores", "members")
 EXPECTED = "a unit space (statistics of OK pictures) that `generator inspect --save` or SoartC.save wrote"
 FEWEST_MEMBERS = 3
+# Keys of a model's notes: address and box of each pin, and how far, px, pins may shift in a picture; this is 0 if
+# pictures are not aligned on pins, and missing in files of older versions.
+POSITIONS, PIN_SHIFT = "positions", "pin_shift"
 # Beyond this, anomaly degrees in float32 may be infinite or not a number.
 LARGEST = 1e15
 
@@ -79,9 +82,11 @@ def _header_problems(header: Mapping[str, Any], settings: Mapping[str, Any]) -> 
         or not all(map(_is_number, evidence.values()))
     ):
         found.append(f"a header with damaged limits of evidence: {shown(evidence)}")
-    positions = notes.get("positions", [])
+    positions, shift = notes.get(POSITIONS, []), notes.get(PIN_SHIFT, 0)
     if not isinstance(positions, list) or not all(map(_is_position, positions)):
         found.append(f"a header with damaged positions of pins: {shown(positions)}")
+    if not _is_number(shift) or shift < 0:
+        found.append(f"a header with a damaged shift of pins: {shown(shift)}")
     return found
 
 

@@ -1,0 +1,127 @@
+"""Align pictures by their pins, which lie nearer to the camera than most of the housing.
+
+Where parts lie tilted, or elsewhere in the picture, their pins shift against the housing (parallax). A picture that is
+aligned as a whole (`generator.soart.registration`) then shows its pins beside those of the mean picture. So it is
+shifted further: to where the pins' boxes are most like those of the mean picture. The likeness is the mean over the
+boxes of the ZNCC (zero-mean normalised cross-correlation), negative values counted as 0. A pin that is bent or missing
+hardly counts, because it is more alike elsewhere, or nowhere. All pins get the same shift, and no larger one than OK
+parts show: pins that are all bent alike are not put back into their places.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from generator.soart.kernels import compiled
+from generator.soart.registration import Pose, warp
+
+# A pin is sought nearer than this share of the distance to the next pin, so that it is not taken for the next one, and
+# within this share of the picture's longer side.
+OF_DISTANCE, OF_PICTURE = 0.4, 0.03
+# Pins may shift so much farther than those of OK parts: by this factor and, px, by this constant.
+FARTHER, ALWAYS = 1.5, 0.5
+# Variance of grey values (0 to 1) that is added to each box's, so that noise alone resembles nothing.
+NOISE = (2 / 255) ** 2
+ROUNDS = 3
+# Weight of a pin: its likeness at the shift of all pins, divided by its best one, to this power.
+POWER = 8
+
+Part = tuple[slice, slice]
+
+
+def shifts_of_pins(members: np.ndarray, parts: Sequence[Part]) -> tuple[np.ndarray, float]:
+    """Find how far the pins of each OK picture lie from their median place.
+
+    Args:
+        members: (n, h, w) grey floats in [0, 1], aligned with each other as a whole.
+        parts: rows and columns of the pins' boxes.
+
+    Returns:
+        x and y of each picture, px, (n, 2), and the largest shift, px, that pins of another picture may have.
+    """
+    shifts = np.zeros((len(members), 2))
+    for _ in range(ROUNDS):
+        placed = [warp(one, Pose().shifted(by), one.shape) for one, by in zip(members, shifts, strict=True)]
+        reference = np.median(placed, axis=0)
+        shifts = np.array([shift_of_pins(one, reference, parts) for one in members])
+        shifts -= np.median(shifts, axis=0)
+    return shifts, FARTHER * float(np.linalg.norm(shifts, axis=1).max()) + ALWAYS
+
+
+def _largest(parts: Sequence[Part], shape: tuple[int, ...]) -> float:
+    """Return the largest shift, px, that can be found between pictures (h, w) with these boxes of pins."""
+    middles = np.array([[(rows.start + rows.stop) / 2, (columns.start + columns.stop) / 2] for rows, columns in parts])
+    apart = np.linalg.norm(middles[:, None] - middles, axis=2)
+    np.fill_diagonal(apart, np.inf)
+    sides = min(min(rows.stop - rows.start, columns.stop - columns.start) for rows, columns in parts)
+    return float(min(OF_DISTANCE * min(apart.min(), sides), OF_PICTURE * max(shape)))
+
+
+def shift_of_pins(
+    picture: np.ndarray, reference: np.ndarray, parts: Sequence[Part], largest: float = math.inf
+) -> np.ndarray:
+    """Find how far the pins of a picture lie from those of the reference.
+
+    Args:
+        picture: (h, w) grey floats in [0, 1], aligned with the reference as a whole.
+        reference: (h, w) grey floats in [0, 1].
+        parts: rows and columns of the pins' boxes.
+        largest: length, px, of the largest shift that is sought; no larger one is sought than can be told from a
+            shift to the next pin.
+
+    Returns:
+        x and y, px, (2,); zeros if nothing in the boxes resembles the reference.
+    """
+    largest = min(largest, _largest(parts, reference.shape))
+    reach = math.ceil(largest)
+    boxes = np.array([[rows.start, rows.stop, columns.start, columns.stop] for rows, columns in parts], np.int64)
+    by_pin = _likeness(picture.astype(np.float64), reference.astype(np.float64), boxes, reach)
+    likeness = by_pin.mean(axis=0)
+    if likeness.max() <= 0.0:
+        return np.zeros(2)
+    for _ in range(2):
+        y, x = (int(one) for one in np.unravel_index(likeness.argmax(), likeness.shape))
+        # A pin that is more alike elsewhere is bent, and would draw the shift of all a little towards it.
+        weights = (by_pin[:, y, x] / np.maximum(by_pin.max(axis=(1, 2)), 1e-9)) ** POWER
+        likeness = np.average(by_pin, axis=0, weights=weights + 1e-9)
+    y, x = (int(one) for one in np.unravel_index(likeness.argmax(), likeness.shape))
+    shift = np.array([x - reach + _vertex(likeness[y], x), y - reach + _vertex(likeness[:, x], y)])
+    return shift * min(1.0, largest / max(float(np.linalg.norm(shift)), 1e-9))
+
+
+def _vertex(values: np.ndarray, at: int) -> float:
+    """Return how far from the largest value's place, -0.5 to 0.5, the parabola through its neighbours is highest."""
+    if not 0 < at < len(values) - 1:
+        return 0.0
+    before, here, after = values[at - 1 : at + 2]
+    curved = before - 2 * here + after
+    return float(0.5 * (before - after) / curved) if curved < 0 else 0.0
+
+
+@compiled()
+def _likeness(picture: np.ndarray, reference: np.ndarray, boxes: np.ndarray, reach: int) -> np.ndarray:
+    """Compute the ZNCC of each box, for each whole shift up to `reach` px down and right: (boxes, rows, columns)."""
+    height, width = reference.shape
+    found = np.zeros((len(boxes), 2 * reach + 1, 2 * reach + 1))
+    for number in range(len(boxes)):
+        top, bottom, left, right = boxes[number]
+        count = (bottom - top) * (right - left)
+        x = reference[top:bottom, left:right]
+        middle = x.mean()
+        power = ((x - middle) ** 2).sum() / count + NOISE
+        for down in range(-reach, reach + 1):
+            for aside in range(-reach, reach + 1):
+                total, squares, product = 0.0, 0.0, 0.0
+                for v in range(top, bottom):
+                    row = min(max(v + down, 0), height - 1)
+                    for u in range(left, right):
+                        y = picture[row, min(max(u + aside, 0), width - 1)]
+                        total += y
+                        squares += y * y
+                        product += y * (reference[v, u] - middle)
+                own = squares / count - (total / count) ** 2 + NOISE
+                found[number, down + reach, aside + reach] = max(product / count / np.sqrt(own * power), 0.0)
+    return found
