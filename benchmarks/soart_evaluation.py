@@ -6,9 +6,10 @@
     python -m benchmarks.soart_evaluation thresholds R --to results                  rates of false alarms
     python -m benchmarks.soart_evaluation tables results --to docs/explanation/soart_detection.md
 
-Every method gets the same pictures, aligned with the mean of the OK pictures from which SOARTC learns, and brought to
-its brightness. Plain methods compare with that mean only; `deviation` uses each pixel's spread over these pictures too,
-as SOARTC does. A picture's score is the maximum of its map. A pin's score is the maximum in its box, widened by 30 %.
+Every method gets the same pictures, aligned with the mean of the OK pictures from which SOARTC learns, on the pins as
+by `inspect --positions`, and brought to its brightness. Plain methods compare with that mean only; `deviation` uses
+each pixel's spread over these pictures too, as SOARTC does. A picture's score is the maximum of its map. A pin's score
+is the maximum in its box, widened by 30 %.
 Intervals are Wilson's at 95 %, with the number of defective pictures as the number of trials: wider than necessary.
 """
 
@@ -20,7 +21,7 @@ import json
 import math
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ from generator.soart.anomaly_degree import distance
 from generator.soart.estimator import SoartC
 from generator.soart.inspection import InspectionModel
 from generator.soart.limits import score_limit
-from generator.soart.pin_places import pins_in_unit_space
+from generator.soart.pin_places import align_on_pins
 from generator.soart.pins import PRINT, Pin, PinTable
 from generator.soart.registration import Pose, warp
 
@@ -61,13 +62,12 @@ PAGE = """# What SOARTC finds, compared with plain image comparisons
 (*OK*). `python -m benchmarks.soart_evaluation tables` writes this page. The tables below are of pictures as rendered;
 [soart_detection.csv](soart_detection.csv) has all conditions: {conditions}.
 Gain is a factor on the brightness. Noise is added; its standard deviation is stated for grey values from 0 to 1.
-The values were measured before the unit space became robust ([what this changed](soart.md#what-it-finds-on-renders)).
 
 *Data.* All pictures are renders of one connector from the camera `center`. No setting of a method was chosen with
 them. Each defect is shown by {each} pictures. {negatives} pictures show good parts. The methods learn from {unit}
-pictures of other good parts. Every picture is aligned with the mean of these {unit} pictures, the *mean OK picture*,
-and brought to the brightness of that mean. The name of a defect states its size: sideways
-offset of the tip (bent), depth (retracted), shift (print), diameter (ball) or length (fibre).
+pictures of other good parts. Every picture is aligned [on the pins](soart.md#aligned-on-pins) with the mean of these
+{unit} pictures, the *mean OK picture*, and brought to the brightness of that mean. The name of a defect states its
+size: sideways offset of the tip (bent), depth (retracted), shift (print), diameter (ball) or length (fibre).
 
 *Methods.* Each method computes a map of how a picture differs from the mean OK picture:
 
@@ -185,10 +185,13 @@ def pins_of(inspection: InspectionModel) -> PinTable:
     return inspection.table
 
 
-def regions(renders: Path, model: SoartC, first: np.ndarray) -> list[Pin]:
-    """Return the boxes of pins and print, px of SOARTC's mean picture; `first`: first picture of the OK pool."""
+def regions(renders: Path, model: SoartC, images: Sequence[np.ndarray]) -> list[Pin]:
+    """Align a model on pins; return the boxes of pins and print, px of its mean picture.
+
+    `images` are those of the model, beginning with the first of the OK pool.
+    """
     pins = read_pin_boxes(renders / "records" / f"{rows('soart_ok')[0]['run']}.json")[0]
-    return pins_in_unit_space(model, [*pins, Pin(PRINT, PRINT_BOX)], first)
+    return align_on_pins(model, images, [*pins, Pin(PRINT, PRINT_BOX)], images[0])
 
 
 def detect(renders: Path, to: Path) -> None:
@@ -199,7 +202,7 @@ def detect(renders: Path, to: Path) -> None:
     good = rows("soart_ok")
     unit = [picture(renders, r["run"]) for r in good if r["role"] == "pool"][:UNIT]
     base = SoartC(**SOARTC["SOARTC"]).fit(unit)
-    inspection = InspectionModel(base, regions(renders, base, unit[0]))
+    inspection = InspectionModel(base, regions(renders, base, unit))
     table = pins_of(inspection)
     models = {name: SoartC(**settings) for name, settings in SOARTC.items()}
     for model in models.values():
@@ -260,7 +263,7 @@ def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
     good = rows("soart_ok")
     pool = [picture(renders, r["run"]) for r in good if r["role"] == "pool"]
     base = SoartC(**EDGE).fit(pool[:30])
-    pins = regions(renders, base, pool[0])
+    pins = regions(renders, base, pool[:30])
     laid = {
         role: np.stack([base.registered(picture(renders, r["run"])) for r in good if r["role"] == role])
         for role in ("pool", "fresh")
