@@ -134,7 +134,7 @@ def renders(folder: Path, networks: list[FeatureNetwork]) -> None:
     good, bad = rows("soart_ok"), rows("soart_defects")
     unit = [picture(folder, row["run"]) for row in good if row["role"] == "pool"][:MEMBERS]
     model = SoartC(window=5).fit(unit)
-    table = pins_of(InspectionModel(model, regions(folder, model, unit[0])))
+    table = pins_of(InspectionModel(model, regions(folder, model, unit)))
     fresh = [row for row in good if row["role"] == "fresh"][:JUDGED]
     seen = np.stack([model.registered(picture(folder, row["run"])) for row in [*fresh, *bad]])
     addresses = [pin.address for pin in table.pins]
