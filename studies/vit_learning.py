@@ -64,6 +64,7 @@ def base() -> Run:
 def plan() -> list[Run]:
     """List the trainings beyond the study's, in their order."""
     scratch = [(504, 16, 0, _TAUGHT[:2], None), (504, 28, 0, _TAUGHT, None), (150, 120, 0, _TAUGHT, None)]
+    scratch += [(504, 60, seed, _TAUGHT, None) for seed in range(_SEEDS)]
     begun = [(count, epochs, seed, _TAUGHT, base()) for seed in range(_SEEDS) for count, epochs in BEGUN]
     return [
         Run(5, f"{pictures} pictures", seed, datasets()[pictures], "vit", ("--epochs", str(epochs), *more), init)
