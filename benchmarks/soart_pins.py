@@ -1,6 +1,7 @@
 """Evaluate SOARTC on real photographs of a connector whose good pictures have bent pins, too.
 
     python -m benchmarks.soart_pins FOLDER
+    python -m benchmarks.soart_pins FOLDER --features lite0.onnx     also by features (trainer.export), and by PatchCore
 
 The folder is `data` of the public repository visionrd-ai/Pins-Defect-Detection, without a licence: photos imgs/N.png,
 and masks/N.png of the same size, in which spots mark the pins: 1 a bent pin, 2 a good one. Photos of one size show one
@@ -12,6 +13,7 @@ their pins (an affine map), so that boxes and labels belong together. Equal phot
 from __future__ import annotations
 
 import argparse
+import itertools
 import random
 import sys
 from collections import Counter
@@ -25,9 +27,11 @@ from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 
 from benchmarks.soart_dark import METHODS, scores_of
-from benchmarks.soart_evaluation import auroc
+from benchmarks.soart_evaluation import auroc, pins_of
+from benchmarks.soart_features import maps_of
 from blender_scripts.contract.errors import InputError
 from generator.soart.estimator import SoartC
+from generator.soart.feature_file import FeatureNetwork, read_feature_file
 from generator.soart.inspection import InspectionModel, read_picture
 from generator.soart.learning import DEFAULTS
 from generator.soart.pin_places import align_on_pins, pins_in_unit_space
@@ -126,13 +130,16 @@ def _affine(points: np.ndarray, to: np.ndarray):  # type: ignore[no-untyped-def]
     return lambda other: np.c_[other, np.ones(len(other))] @ found
 
 
-def judge(photos: Sequence[Photo], pins: Sequence[Pins], on_pins: bool) -> tuple[list[dict[str, np.ndarray]], str]:
+def judge(
+    photos: Sequence[Photo], pins: Sequence[Pins], on_pins: bool, networks: list[FeatureNetwork]
+) -> tuple[list[dict[str, np.ndarray]], str]:
     """Judge each photo by the others.
 
     Args:
         photos: the photos.
         pins: the pins in each.
         on_pins: whether photos are aligned on the pins, as `inspect` does, or as a whole.
+        networks: feature networks, whose unit space and PatchCore judge too.
 
     Returns:
         The scores (pins,) of each photo by method, and in words how often which verdict was given.
@@ -145,11 +152,13 @@ def judge(photos: Sequence[Photo], pins: Sequence[Pins], on_pins: bool) -> tuple
         model = SoartC(rotation_deg=settings.pop("rotation"), **settings).fit(images)
         places = pins[others[0]].places
         boxes = [Pin(str(n), as_box((*(at - HALF_PX), *(at + HALF_PX)))) for n, at in enumerate(places)]
-        place = (
-            align_on_pins(model, images, boxes, images[0]) if on_pins else pins_in_unit_space(model, boxes, images[0])
-        )
-        inspection = InspectionModel(model, place)
-        found.append({name: values[0] for name, values in scores_of(inspection, [photo.image]).items()})
+        whole = pins_in_unit_space(model, boxes, images[0])
+        inspection = InspectionModel(model, align_on_pins(model, images, boxes, images[0]) if on_pins else whole)
+        scores = {name: values[0] for name, values in scores_of(inspection, [photo.image]).items()}
+        seen = model.look(photo.image).seen[None]
+        for name, maps in itertools.islice(maps_of(model, seen, networks), 1, None):  # the first is SOARTC's
+            scores[name] = np.array([maps.judged[0][part].max() for part in pins_of(inspection).parts])
+        found.append(scores)
         finding = inspection.inspect(photo.image)
         verdicts[str(finding.verdict)] += 1
         for label, pin in zip(pins[number].labels, finding.pins, strict=True):
@@ -163,16 +172,16 @@ def print_areas(scores: Sequence[dict[str, np.ndarray]], pins: Sequence[Pins]) -
 
     def areas(chosen: Sequence[tuple[dict[str, np.ndarray], np.ndarray]]) -> dict[str, float]:
         labels = np.concatenate([one for _, one in chosen])
-        values = {name: np.concatenate([one[name] for one, _ in chosen]) for name in METHODS}
+        values = {name: np.concatenate([one[name] for one, _ in chosen]) for name in scores[0]}
         return {name: auroc(one[labels == BENT], one[labels == GOOD]) for name, one in values.items()}
 
     value, draws = areas(pairs), random.Random(0)
     samples = [areas(draws.choices(pairs, k=len(pairs))) for _ in range(SAMPLES)]
     print("| method | AUROC |\n|---|---|")
-    for name in METHODS:
+    for name in scores[0]:
         low, high = np.quantile([one[name] for one in samples], (0.025, 0.975))
         print(f"| {name} | {value[name]:.3f} ({low:.2f}–{high:.2f}) |")
-    best = max(METHODS[2:], key=lambda name: value[name])
+    best = max((name for name in scores[0] if name not in METHODS[:2]), key=lambda name: value[name])
     low, high = np.quantile([one["SOARTC"] - one[best] for one in samples], (0.025, 0.975))
     print(f"SOARTC minus {best}: {value['SOARTC'] - value[best]:+.3f} ({low:+.2f} to {high:+.2f})")
 
@@ -181,13 +190,16 @@ def main() -> int:
     """Run the evaluation; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    for photos in photos_by_size(parser.parse_args().folder):
+    parser.add_argument("--features", type=Path, metavar="FILE.onnx", help="feature network (extra `features`)")
+    options = parser.parse_args()
+    networks = [read_feature_file(options.features)] if options.features else []
+    for photos in photos_by_size(options.folder):
         pins = matched(photos)
         height, width = photos[0].image.shape
         bent = [int((one.labels == BENT).sum()) for one in pins]
         print(f"\n{len(photos)} photos of {width} x {height} px, {len(pins[0].labels)} pins, bent in each: {bent}")
         for name, on_pins in (("aligned as a whole", False), ("aligned on pins", True)):
-            scores, verdicts = judge(photos, pins, on_pins)
+            scores, verdicts = judge(photos, pins, on_pins, networks if any(bent) else [])
             print(f"\n{name}: {verdicts}", flush=True)
             if any(bent):
                 print_areas(scores, pins)
