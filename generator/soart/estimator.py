@@ -24,7 +24,7 @@ import functools
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -49,6 +49,7 @@ FEWEST = 3
 REFIT = 12
 EXTRA = "extra_"  # begins the names of further arrays in a saved file
 ROUNDS = 2
+LEVELS = 65535  # grey levels of the OK pictures in a saved file
 GOLDEN, SELF = "golden", "self"
 
 
@@ -107,7 +108,7 @@ class SoartC:
             (upper triangle) of the OK pictures' stage 1 maps; K = 3 per colour channel.
         threshold: `threshold.value` is the limit of a picture's `score`, set from `scores_`.
         scores_: (n,) the score of each OK picture by a unit space made without it (leave-one-out).
-        members_: (n, h, w[, C]) the OK pictures aligned with each other; a saved file has them with 8 bits per value.
+        members_: (n, h, w[, C]) the OK pictures aligned with each other, rounded to 16 bits.
         core_: (h, w) bool, the pixels of the mean picture that lie in every OK picture.
         evidence_: limits beyond which a picture does not show the part well enough to be judged.
         second_stage: computes the degrees in place of the distance of SOART3's values; None: this distance is used.
@@ -184,7 +185,8 @@ class SoartC:
             shifts, self.notes[PIN_SHIFT] = shifts_of_pins(greys(members), parts)
             poses = [pose.shifted(shift) for pose, shift in zip(poses, shifts, strict=True)]
             members, reference = self._put_together(small, poses, reference)
-        self.members_ = members
+        # Rounded as in the saved file, so that this judges as the loaded model does.
+        self.members_ = members = (np.round(LEVELS * members) / LEVELS).astype(np.float32)
         shape = reference.shape[:2]
         space = self._fit_members(members)
         self._fit_evidence(np.stack([inside(p, shape, one.shape[:2]) for one, p in zip(small, poses, strict=True)]))
@@ -225,11 +227,17 @@ class SoartC:
             ValueError: as `reduced`; or the limit was set with features (`feature_stage`), which are not given.
         """
         picture = self.reduced(image)
-        placed = self._placed(np.shape(image), picture)
-        seen = self._moved(picture, placed.pose, self.reference_)
+        whole = self._pose(picture, self.reference_)
+        as_whole = self._moved(picture, whole, self.reference_)
+        placed = self._on_pins(np.shape(image), picture, whole, as_whole)
+        seen = as_whole if placed.pose == whole else self._moved(picture, placed.pose, self.reference_)
         maps, degrees = self._stages(seen)
         within = inside(placed.pose, placed.reference, placed.small)
         shown = evidence(grey(seen), within, grey(self.reference_), self.core_, self.turned)
+        if placed.pose != whole:  # the alignment that shows the part better: the other one may have been led astray
+            other = evidence(grey(as_whole), within, grey(self.reference_), self.core_, self.turned)
+            best = min(shown, other, key=lambda one: one.residual)
+            shown = replace(best, upright=max(shown.upright, other.upright))
         return Look(_as_picture(degrees, placed), seen, maps, degrees, placed, shown)
 
     def degrees_of_aligned(self, seen: np.ndarray) -> np.ndarray:
@@ -255,10 +263,14 @@ class SoartC:
 
     def _placed(self, shape: tuple[int, ...], picture: np.ndarray) -> Placed:
         """Find the alignment of a reduced picture; `shape`: that of the original, (H, W[, C])."""
-        pose = self._pose(picture, self.reference_)
+        whole = self._pose(picture, self.reference_)
+        return self._on_pins(shape, picture, whole, self._moved(picture, whole, self.reference_))
+
+    def _on_pins(self, shape: tuple[int, ...], picture: np.ndarray, pose: Pose, as_whole: np.ndarray) -> Placed:
+        """Align a reduced picture on pins, given its alignment as a whole and the picture aligned so."""
         if self.notes.get(PIN_SHIFT) and (parts := self._pin_parts(self.reference_.shape)):
-            whole = self._moved(picture, pose, self.reference_)
-            pose = pose.shifted(shift_of_pins(grey(whole), grey(self.reference_), parts, self.notes[PIN_SHIFT]))
+            shift = shift_of_pins(grey(as_whole), grey(self.reference_), parts, self.notes[PIN_SHIFT])
+            pose = pose.shifted(shift) if shift.any() else pose
         return Placed((shape[0], shape[1]), picture.shape[:2], pose, self.reference_.shape[:2])
 
     def _at_pixels(self, degrees: np.ndarray) -> np.ndarray:
@@ -292,7 +304,7 @@ class SoartC:
                 scores=self.scores_,
                 core=self.core_,
                 **extras,
-                members=np.round(255 * self.members_).astype(np.uint8),
+                members=np.round(LEVELS * self.members_).astype(np.uint16),
             )
 
     @classmethod
@@ -308,7 +320,8 @@ class SoartC:
         model.notes = header["notes"]
         model.reference_, model.mean_ = data["reference"], data["mean"]
         model.precision_, model.scores_ = data["precision"], data["scores"]
-        model.members_ = data["members"].astype(np.float32) / np.float32(255)
+        levels = np.float32(np.iinfo(data["members"].dtype).max)  # 255 in files of older versions
+        model.members_ = (data["members"] / levels).astype(np.float32)
         try:
             maps = model._maps(model.reference_, model.reference_).shape
         except ValueError as error:
@@ -392,6 +405,7 @@ class SoartC:
         """Compute reference, mean and precision of the unit space from aligned members (n, h, w[, C])."""
         space = UnitSpace(members, self._maps, self.settings)
         self.reference_, self.mean_, self.precision_ = space.reference, space.mean, space.precision
+        self.__dict__.pop("turned", None)  # turned copies of an earlier mean picture
         return space
 
     def _leave_one_out(self, members: np.ndarray, space: UnitSpace) -> np.ndarray:

@@ -33,10 +33,11 @@ from PIL import Image
 
 from blender_scripts.contract.errors import InputError
 from generator.io.pictures import open_picture
+from generator.soart import missing_pins
 from generator.soart.aligned import grey, greys
 from generator.soart.estimator import Look, SoartC
 from generator.soart.limits import ScoreLimit, joint_limit, score_limit
-from generator.soart.pins import Pin, PinMeasure, PinTable, as_box, without_pins
+from generator.soart.pins import Pin, PinMeasure, PinTable, as_box
 from generator.soart.regions import boxes_of, holds, standing_out
 from generator.soart.registration import Placed
 from generator.soart.saved_space import EXPECTED, PIN_SHIFT, POSITIONS
@@ -59,10 +60,7 @@ GATES_USED = ("size", "exposure", "contrast", "sharpness", "noise")
 REACH = 1.5
 NOT_SEEN, NOT_JUDGED = "not_seen", "not_judged"
 BESIDE = "an anomaly lies beside it, as the tip of a bent pin does"
-# A missing pin would be noticed if its place in the mean picture, without the pin, has at least this score, 1 at the
-# limit: a real missing pin has a somewhat higher one, as it shows what lay behind it.
-NOTICED = 0.75
-UNNOTICED = "even a missing pin would not be noticed, as the OK pictures differ too much there"
+UNNOTICED = "even a missing pin might not be noticed"
 MOST_NAMED = 5
 # Key of a model's notes that states how pictures were straightened (`generator.soart.straighteners`), if they were.
 STRAIGHTENED = "straightened"
@@ -198,7 +196,7 @@ class InspectionModel:
         self.picture_limit, self.pin_limit, self.limit = limits[0], limits[-1], limit
         doubts = [_doubt(one, above) for one in scores]
         self.picture_doubt, self.pin_doubt = doubts[0], doubts[-1]
-        self._noticed: set[str] | None = None
+        self._unnoticed: list[str] | None = None
 
     @classmethod
     def load(cls, path: Path) -> InspectionModel:
@@ -262,20 +260,15 @@ class InspectionModel:
     @property
     def unnoticed(self) -> list[str]:
         """Addresses of the pins that would not be missed, neither here nor in another view that shows them."""
-        noticed = set[str]().union(*(one._would_be_noticed() for one in (self, *self.other_views)))
-        return [pin.address for pin in self._pins() if pin.address not in noticed]
+        noticed = {pin.address for one in self.other_views for pin in one._pins() if pin.address not in one._blind()}
+        return [address for address in self._blind() if address not in noticed]
 
-    def _would_be_noticed(self) -> set[str]:
-        """Addresses of the pins whose absence would be noticed in this view, by the mean picture without pins."""
-        if self._noticed is None:
-            self._noticed = set()
-            if self.table is not None:
-                empty = without_pins(self.model.reference_, self.table.parts)
-                pins = self.table.measure(grey(empty), self.model.degrees_of_aligned(empty))
-                limits = self.picture_limit, self.pin_limit, 1.0
-                found = {pin.address: (pin.anomaly, pin.degree, pin.fading) for pin in pins}
-                self._noticed = {at for at, one in found.items() if (np.divide(one, limits) >= NOTICED).any()}
-        return self._noticed
+    def _blind(self) -> list[str]:
+        """Addresses of the pins that would not be missed in this view."""
+        if self._unnoticed is None:
+            table, limits = self.table, (self.picture_limit, self.pin_limit)
+            self._unnoticed = [] if table is None else missing_pins.unnoticed(self.model, table, *limits)
+        return self._unnoticed
 
     def reasons_unlike(self, image: np.ndarray) -> list[str]:
         """List why a picture, as for `inspect`, does not show the part as the OK pictures do; empty if it does.

@@ -292,22 +292,6 @@ class PinTable:
         return *best, in_place
 
 
-def without_pins(picture: np.ndarray, parts: Sequence[tuple[slice, slice]]) -> np.ndarray:
-    """Return a picture (h, w[, C]) as it might look without its pins; `parts` are rows and columns of their boxes.
-
-    In each box, values beyond the median of the box's border become this median: those above it if the pin is bright,
-    those below it if it is dark.
-    """
-    out = picture.copy()
-    for part in parts:
-        box = picture[part]
-        border = np.concatenate([box[0], box[-1], box[1:-1, 0], box[1:-1, -1]])
-        ground = np.median(border, axis=0)
-        is_bright = np.abs(box.max(axis=(0, 1)) - ground) >= np.abs(box.min(axis=(0, 1)) - ground)
-        out[part] = np.where(is_bright, np.minimum(box, ground), np.maximum(box, ground))
-    return out
-
-
 def _likeness(y: np.ndarray, x: np.ndarray) -> float:
     """Zero-mean normalised cross-correlation (ZNCC) of two arrays, -1 to 1; 0 if one of them is constant."""
     y, x = y - y.mean(), x - x.mean()

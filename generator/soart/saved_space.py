@@ -113,8 +113,8 @@ def _array_problems(data: Mapping[str, np.ndarray]) -> list[str]:
         return [f"an array core of wrong shape {core.shape} or type {core.dtype}"]
     if gates is not None and (gates.dtype != np.uint8 or gates.ndim != 1):
         return [f"an array extra_gates of wrong shape {gates.shape} or type {gates.dtype}"]
-    if members.dtype != np.uint8 or len(members) < FEWEST_MEMBERS:
-        return [f"an array members of {len(members)} pictures of type {members.dtype}, not {FEWEST_MEMBERS} of uint8"]
+    if members.dtype not in (np.uint8, np.uint16) or len(members) < FEWEST_MEMBERS:  # uint8: of older versions
+        return [f"an array members of {len(members)} pictures of type {members.dtype}, not {FEWEST_MEMBERS} of uint16"]
     rows, columns = np.triu_indices(maps)
     diagonal = data["precision"][rows == columns]
     if reference.min() < 0 or reference.max() > 1 or data["scores"].min() < 0 or diagonal.min() <= 0:
