@@ -24,7 +24,7 @@ from generator.soart.feature_stage import FeatureStage
 from generator.soart.golden import Golden, choose, choose_by_features, read_golden, warn_of_doubtful
 from generator.soart.inspection import STRAIGHTENED, InspectionModel, as_values, read_picture
 from generator.soart.part_model import PartInspectionModel
-from generator.soart.pin_places import align_on_pins
+from generator.soart.pin_places import align_on_pins, large_boxes, unusable_boxes
 from generator.soart.pins import Pin
 from generator.soart.straighteners import check_agreement, straightener_of, straighteners_of
 from generator.verdict.gates import PictureGates
@@ -200,6 +200,10 @@ def _inspection_model(
             f"default, {picture.name}, is unlike the other OK pictures and was left out: if they lie in it, name it"
         )
     image = _image_of_boxes(InspectionModel(model, (), gates), picture, options)
+    if problems := unusable_boxes(model, boxes, image, picture.name):
+        raise InputError(few_of(problems))
+    for line in large_boxes(boxes, image.shape[:2], picture.name):
+        print(line)
     try:
         return InspectionModel(model, _aligned_on_pins(model, golden, boxes, image, network), gates)
     except ValueError as error:
