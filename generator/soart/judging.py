@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from PIL import Image
 from blender_scripts.contract.errors import InputError
 from generator.io.output_file import write_whole
 from generator.io.pictures import open_picture
-from generator.io.png_mark import marked_png
+from generator.io.png_mark import has_mark, marked_png
 from generator.locating.straightening import NotFoundError, Straightener
 from generator.soart.figure import figure, overlay, sheet_of_views, unreadable
 from generator.soart.inspection import Finding, InspectionModel, as_values
@@ -243,6 +244,8 @@ def _features(inspection: InspectionModel) -> dict[str, str]:
 def _read(content: bytes, name: str, straightener: Straightener | None) -> tuple[Image.Image, dict[str, Any]]:
     """Return the picture to inspect, and JSON keys that state where the photograph shows it, if it is straightened."""
     picture = open_picture(content, name)
+    if has_mark(io.BytesIO(content)):
+        raise InputError(f"{name}: expected a photograph, got the marked picture of a verdict")
     if straightener is None:
         return picture, {}
     straightened = straightener.straighten(picture, name)

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from blender_scripts.contract.errors import InputError
 from generator.io.pictures import find_pictures, open_picture, passed_over, pictures_in
 from generator.io.pin_boxes import PinBox, read_pin_boxes
+from generator.io.png_mark import has_mark
 from generator.io.view_names import parts_of, view_of
 from generator.locating.straightening import NotFoundError, Straightener
 from generator.soart.estimator import FEWEST, SoartC
@@ -145,6 +146,8 @@ def _chosen(
     for name, path in tqdm(paths.items(), disable=None if straightener else True, unit="OK picture"):
         try:
             pictures.append(read_golden(path, model, options.colour, name, read))
+            if has_mark(path):
+                problems.append(f"{path}: expected a picture of an OK part, got the marked picture of a verdict")
         except NotFoundError as error:
             lost[name] = "; ".join(error.reasons)
         except InputError as error:
