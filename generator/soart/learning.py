@@ -144,10 +144,11 @@ def _chosen(
     read = open_picture if straightener is None else straightener.read
     pictures, lost, small, problems = [], dict[str, str](), dict[str, str](), list[str]()
     for name, path in tqdm(paths.items(), disable=None if straightener else True, unit="OK picture"):
+        if has_mark(path):
+            problems.append(f"{path}: expected a picture of an OK part, got the marked picture of a verdict")
+            continue
         try:
             pictures.append(read_golden(path, model, options.colour, name, read))
-            if has_mark(path):
-                problems.append(f"{path}: expected a picture of an OK part, got the marked picture of a verdict")
         except NotFoundError as error:
             lost[name] = "; ".join(error.reasons)
         except InputError as error:

@@ -1,9 +1,12 @@
 """The marked picture of a verdict: brightness and colours, boxes of pins, and reasons."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from generator.__main__ import main
 from generator.io.palette import hue, rgb
 from generator.soart.figure import brightened, overlay, unreadable
 from tests.generator.soart.drawn_pins import PINS, SIZE, drawn, model_of
@@ -79,3 +82,23 @@ def test_the_sheet_says_by_how_much_a_dark_picture_is_brightened() -> None:
 def test_every_reason_of_an_unreadable_picture_begins_a_line() -> None:
     one, two = unreadable(["file: damaged"]), unreadable(["view: half of it", "appearance: another part"])
     assert two.height > one.height
+
+
+@pytest.mark.parametrize("views", [["center"], ["center", "left"]])
+def test_the_command_draws_photographs_in_their_colours_and_dark_ones_brighter(
+    tmp_path: Path, views: list[str]
+) -> None:
+    (tmp_path / "ok").mkdir()
+    for seed in range(5):
+        for number, view in enumerate(views):
+            grey = 0.4 * drawn(10 * seed + number, housing=(0.9 * seed % 2, 0.7 * seed % 1.5))
+            tinted = Image.fromarray(np.round(255 * grey[..., None] * [1, 0.5, 0.25]).astype(np.uint8))
+            tinted.save(tmp_path / ("ok" if seed < 4 else "") / f"p{seed}_{view}.png")
+    words = ["--golden", str(tmp_path / "ok"), "-o", str(tmp_path / "out"), "--figures"]
+    words += ["--views", ",".join(views)] if len(views) > 1 else []
+    assert main(["inspect", *(str(tmp_path / f"p4_{view}.png") for view in views), *words]) == 0
+    for end in ("", "_maps"):
+        with Image.open(tmp_path / "out" / f"{'p4' if len(views) > 1 else 'p4_center'}{end}.png") as sheet:
+            pixels = np.asarray(sheet).reshape(-1, 3).astype(int)
+        pins = (pixels[:, 0] > 180) & (abs(pixels[:, 0] - 2 * pixels[:, 1]) < 30) & (pixels[:, 1] > pixels[:, 2] + 20)
+        assert pins.sum() > 20
