@@ -3,6 +3,7 @@
 palette        colours of pages, plots and boxes: one hue for each class and verdict
 pictures       decodes pictures for all commands: suffixes, orientation, bit depth, modes
 drawing        draws boxes, verdicts and captions on pictures, and sheets of pictures
+lettering      letters on pictures: texts are shortened or broken into lines
 json_text      parses JSON strictly: no key twice in an object
 csv_text       rows as the text of a CSV file
 srgb           the sRGB coding of linear light

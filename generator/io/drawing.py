@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from generator.io.lettering import Letters, font_of, written
 from generator.io.palette import hue, rgb
 from generator.io.pictures import eight_bit, plain
 
 INK, QUIET, PAPER = (26, 31, 38), (98, 109, 122), (255, 255, 255)
 _GAP = 8
+# Kinds of lines of boxes, in the order in which they are drawn.
+LINES = ("thin", "dashed", "solid")
 
 Ink = tuple[int, int, int]
 Rectangle = tuple[int, int, int, int]
@@ -31,11 +33,14 @@ class Box(NamedTuple):
         xyxy: x1, y1, x2, y2 in px of the picture; edges of pixels, not their middles, are at whole numbers.
         label: class or verdict; it sets the colour.
         text: the text beside the box; may be empty.
+        line: `solid`; or `dashed` or `thin`, for boxes that matter less: these are drawn beneath solid ones, and their
+            texts only where there is room beside them.
     """
 
     xyxy: Sequence[float]
     label: str
     text: str = ""
+    line: str = "solid"
 
 
 class Mark(NamedTuple):
@@ -115,24 +120,26 @@ def draw_boxes(picture: Image.Image, boxes: Sequence[Box], factor: float = 1) ->
     sheet = scaled(picture, factor)
     draw = ImageDraw.Draw(sheet)
     line = line_px(sheet.size)
-    frames = [_frame(box.xyxy, factor, line, sheet.size) for box in boxes]
-    for frame, box in zip(frames, boxes, strict=True):
-        x1, y1, x2, y2 = frame
-        draw.rectangle((x1 - 1, y1 - 1, x2, y2), outline=INK)  # makes the line visible on bright plastic too
-        draw.rectangle((x1, y1, x2 - 1, y2 - 1), outline=rgb(hue(box.label).on_picture), width=line)
-    letters = _Letters(math.sqrt(sheet.width * sheet.height) / 28)
-    taken = list(frames)
+    thin = max(1, line // 3)
+    frames = [_frame(box.xyxy, factor, thin if box.line == "thin" else line, sheet.size) for box in boxes]
+    framed = sorted(zip(frames, boxes, strict=True), key=lambda one: LINES.index(one[1].line))
+    for frame, box in framed:
+        _draw_frame(draw, frame, rgb(hue(box.label).on_picture), thin if box.line == "thin" else line, box.line)
+    letters = Letters(math.sqrt(sheet.width * sheet.height) / 28)
+    taken, covered = [*frames], {frame for frame, box in framed if box.line == "thin"}
     below: list[tuple[str, Ink]] = []
-    for frame, box in zip(frames, boxes, strict=True):
+    for frame, box in sorted(framed, key=lambda one: one[1].line != "solid"):
         if not box.text:
             continue
-        text, ink = _written(box.text), rgb(hue(box.label).text_on_picture)
+        text, ink = written(box.text), rgb(hue(box.label).text_on_picture)
         left, top, right, bottom = letters.font.getbbox(text, stroke_width=line)
         extent = int(np.ceil(right - left)), int(np.ceil(bottom - top))
         place = _free_place(frame, extent, sheet.size, taken)
-        if place is None:
+        if place is None and box.line == "solid":  # rather over boxes that matter less than below the picture
+            place = _free_place(frame, extent, sheet.size, [one for one in taken if one not in covered])
+        if place is None and box.line == "solid":
             below.append((text, ink))
-        else:
+        elif place is not None:
             taken.append(place)
             at = place[0] - left, place[1] - top
             draw.text(at, text, ink, letters.font, stroke_width=line, stroke_fill=INK)
@@ -153,7 +160,7 @@ def draw_marks(picture: Image.Image, marks: Sequence[Mark], factor: float = 1) -
     sheet = scaled(picture, factor)
     draw = ImageDraw.Draw(sheet)
     line = line_px(sheet.size)
-    letters = _Letters(math.sqrt(sheet.width * sheet.height) / 28)
+    letters = Letters(math.sqrt(sheet.width * sheet.height) / 28)
     taken: list[Rectangle] = []
     for mark in sorted(marks, key=lambda one: one.label == "NG"):
         ring = [(x * factor, y * factor) for x, y in mark.ring]
@@ -171,7 +178,7 @@ def draw_marks(picture: Image.Image, marks: Sequence[Mark], factor: float = 1) -
         taken.append((int(min(xs)), int(min(ys)), int(max(xs)) + 1, int(max(ys)) + 1))
     frames = dict(zip((id(one) for one in sorted(marks, key=lambda one: one.label == "NG")), list(taken), strict=True))
     for mark in (one for one in marks if one.text):
-        text = _written(mark.text)
+        text = written(mark.text)
         left, top, right, bottom = letters.font.getbbox(text, stroke_width=line)
         extent = int(np.ceil(right - left)), int(np.ceil(bottom - top))
         place = _free_place(frames[id(mark)], extent, sheet.size, taken)
@@ -193,17 +200,17 @@ def table(lines: Sequence[Sequence[str]], inks: Sequence[Ink], size: tuple[int, 
     """
     sheet = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(sheet)
-    letters = _Letters(px)
+    letters = Letters(px)
     while px > 12 and sum(_column_widths(lines, letters)) > size[0]:
         px -= 1
-        letters = _Letters(px)
+        letters = Letters(px)
     ends = np.cumsum(_column_widths(lines, letters)).tolist()
     for number, (line, ink) in enumerate(zip(lines, inks, strict=True)):
         y = _GAP + letters.step * number
         if y + letters.step > size[1]:
             break
         for column, text in enumerate(line):
-            text = _written(text)
+            text = written(text)
             x = 0.0 if column == 0 else ends[column] - letters.width(text) - letters.step / 2
             draw.text((x, y), text, ink, letters.font)
         if number == 0:
@@ -211,8 +218,8 @@ def table(lines: Sequence[Sequence[str]], inks: Sequence[Ink], size: tuple[int, 
     return sheet
 
 
-def _column_widths(lines: Sequence[Sequence[str]], letters: _Letters) -> list[float]:
-    return [max(letters.width(_written(text)) for text in one) + letters.step for one in zip(*lines, strict=True)]
+def _column_widths(lines: Sequence[Sequence[str]], letters: Letters) -> list[float]:
+    return [max(letters.width(written(text)) for text in one) + letters.step for one in zip(*lines, strict=True)]
 
 
 def _draw_ring_line(
@@ -225,14 +232,6 @@ def _draw_ring_line(
         draw.line(ring[index : index + 2], fill=ink, width=width)
 
 
-@cache
-def _font(px: float) -> ImageFont.FreeTypeFont:
-    """Pillow's built-in font."""
-    font = ImageFont.load_default(px)
-    assert isinstance(font, ImageFont.FreeTypeFont)
-    return font
-
-
 def label(text: str, px: float, ink: Ink, paper: Ink | None = None, edge: Ink | None = None) -> Image.Image:
     """Return a text as an RGBA picture that is just large enough for it.
 
@@ -243,7 +242,7 @@ def label(text: str, px: float, ink: Ink, paper: Ink | None = None, edge: Ink | 
         paper: colour of a rectangle behind the text; None: what is behind it stays visible.
         edge: colour of an outline of letters of at least 10 px; None: no outline.
     """
-    font, line = _font(round(px)), 0 if edge is None else int(px / 10)
+    font, line = font_of(round(px)), 0 if edge is None else int(px / 10)
     left, top, right, bottom = font.getbbox(text, stroke_width=line)
     margin = 0 if paper is None else max(1, round(px / 5))
     size = int(np.ceil(right - left)) + 2 * margin, int(np.ceil(bottom - top)) + 2 * margin
@@ -257,7 +256,7 @@ def placeholder(size: tuple[int, int], text: str) -> Image.Image:
     sheet = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(sheet)
     draw.rectangle((0, 0, size[0] - 1, size[1] - 1), outline=QUIET)
-    draw.text((_GAP, _GAP), text, QUIET, _Letters(12).font)
+    draw.text((_GAP, _GAP), text, QUIET, Letters(12).font)
     return sheet
 
 
@@ -277,21 +276,26 @@ def polygon_mask(points: np.ndarray, size: tuple[int, int]) -> Image.Image:
     return mask
 
 
-def under_verdict(picture: Image.Image, verdict: str, text: str) -> Image.Image:
+def under_verdict(picture: Image.Image, verdict: str, text: str | Sequence[str]) -> Image.Image:
     """Add a bar in the verdict's colour above a picture: the verdict in large letters, then `text`; returns a copy.
 
+    A text is broken into lines. Of a list, each text is one line: letters of down to half the size make long ones fit,
+    and still longer ones are shortened. As many lines are written as fit into half of the picture's height, at least 3.
     The bar of UNSURE is amber with dark letters, so that it cannot be taken for that of another verdict from afar.
     """
     px = math.sqrt(picture.width * picture.height) / 28
     large = min(2.2 * px, picture.width / 12)  # so that no bar is wider than its picture
     fill, ink = (hue(verdict).on_picture, INK) if verdict == "UNSURE" else (hue(verdict).on_white, PAPER)
-    under = _under_bar(picture, text, _Letters(px), rgb(fill), ink) if text else picture
-    return _under_bar(under, verdict, _Letters(large), rgb(fill), ink)
+    if text and not isinstance(text, str):
+        widest = max(1.0, *(Letters(px).width(written(one)) for one in text))
+        px *= max(0.5, min(1.0, (picture.width - 2 * _GAP) / widest))
+    under = _under_bar(picture, text, Letters(px), rgb(fill), ink) if text else picture
+    return _under_bar(under, verdict, Letters(large), rgb(fill), ink)
 
 
 def under_title(picture: Image.Image, title: str) -> Image.Image:
     """Add a line of text above a picture; returns a copy."""
-    return _under_bar(picture, title, _Letters(picture.width / 60), PAPER, INK)
+    return _under_bar(picture, title, Letters(picture.width / 60), PAPER, INK)
 
 
 def grid(lines: Iterable[Sequence[Cell]]) -> Image.Image:
@@ -301,7 +305,7 @@ def grid(lines: Iterable[Sequence[Cell]]) -> Image.Image:
         lines: rows of cells; they may differ in length. Captions are shortened to the column's width.
     """
     rows = [list(row) for row in lines]
-    letters = _Letters(max(cell.picture.width for row in rows for cell in row) / 36)
+    letters = Letters(max(cell.picture.width for row in rows for cell in row) / 36)
     step = letters.step
     columns = max(map(len, rows))
     widths = [max(row[c].picture.width for row in rows if c < len(row)) for c in range(columns)]
@@ -316,11 +320,28 @@ def grid(lines: Iterable[Sequence[Cell]]) -> Image.Image:
         for cell, width in zip(row, widths, strict=False):
             for number, caption in enumerate(cell.captions):
                 text, ink = (caption, INK) if isinstance(caption, str) else caption
-                draw.text((x, y + number * step), letters.cut(_written(text), width), ink, letters.font)
+                draw.text((x, y + number * step), letters.cut(written(text), width), ink, letters.font)
             sheet.paste(cell.picture.convert("RGB"), (x, y + head))
             x += width + _GAP
         y += head + height + _GAP
     return sheet
+
+
+def _draw_frame(draw: ImageDraw.ImageDraw, frame: Rectangle, ink: Ink, width: int, line: str) -> None:
+    """Draw a box's line inside its outer edges `frame`; `line` as in `Box`."""
+    x1, y1, x2, y2 = frame
+    if line == "thin":
+        draw.rectangle((x1, y1, x2 - 1, y2 - 1), outline=ink, width=width)
+        return
+    draw.rectangle((x1 - 1, y1 - 1, x2, y2), outline=INK)  # makes the line visible on bright plastic too
+    if line == "solid":
+        draw.rectangle((x1, y1, x2 - 1, y2 - 1), outline=ink, width=width)
+        return
+    dash = 2 * width + 2
+    dashes = [(x, y, min(x + dash, x2), y + width) for x in range(x1, x2, 2 * dash) for y in (y1, y2 - width)]
+    dashes += [(x, y, x + width, min(y + dash, y2)) for y in range(y1, y2, 2 * dash) for x in (x1, x2 - width)]
+    for left, top, right, bottom in dashes:
+        draw.rectangle((left, top, right - 1, bottom - 1), fill=ink)
 
 
 def _frame(xyxy: Sequence[float], factor: float, line: int, size: tuple[int, int]) -> Rectangle:
@@ -358,44 +379,7 @@ def _free_place(
     return None
 
 
-class _Letters:
-    """Pillow's built-in font in a size of at least 12 px; `step` is the line spacing in px."""
-
-    def __init__(self, px: float) -> None:
-        px = max(12.0, px)
-        self.font, self.step = _font(px), round(1.4 * px)
-
-    def width(self, text: str) -> float:
-        """Width of a text in px."""
-        return self.font.getlength(text)
-
-    def cut(self, text: str, width: float) -> str:
-        """Return the text; if it is wider than `width` px, an ellipsis replaces its middle."""
-        if self.width(text) <= width:
-            return text
-        for kept in range(len(text) - 1, 1, -1):
-            if self.width(shown := f"{text[: kept // 2]}…{text[-(kept - kept // 2) :]}") <= width:
-                return shown
-        return "…"
-
-    def wrapped(self, text: str, width: float) -> list[str]:
-        """Break a text into lines of at most `width` px.
-
-        It is broken at double spaces, where needed at single spaces; a word longer than a line gets an ellipsis.
-        """
-        lines: list[str] = []
-        for part in text.split("  "):
-            fits = self.width(part) <= width
-            for number, piece in enumerate([part] if fits else part.split(" ")):
-                gap = "  " if number == 0 else " "
-                if lines and self.width(f"{lines[-1]}{gap}{piece}") <= width:
-                    lines[-1] += f"{gap}{piece}"
-                else:
-                    lines.append(self.cut(piece, width))
-        return lines
-
-
-def _with_lines_below(sheet: Image.Image, lines: Sequence[tuple[str, Ink]], letters: _Letters) -> Image.Image:
+def _with_lines_below(sheet: Image.Image, lines: Sequence[tuple[str, Ink]], letters: Letters) -> Image.Image:
     width = max(sheet.width, *(round(letters.width(text)) + _GAP for text, _ in lines))
     whole = Image.new("RGB", (width, sheet.height + letters.step * len(lines)), INK)
     whole.paste(sheet, (0, 0))
@@ -405,9 +389,14 @@ def _with_lines_below(sheet: Image.Image, lines: Sequence[tuple[str, Ink]], lett
     return whole
 
 
-def _under_bar(picture: Image.Image, text: str, letters: _Letters, fill: Ink, ink: Ink) -> Image.Image:
+def _under_bar(picture: Image.Image, text: str | Sequence[str], letters: Letters, fill: Ink, ink: Ink) -> Image.Image:
     width = max(picture.width, 8 * letters.step)
-    lines = letters.wrapped(_written(text), width - 2 * _GAP)
+    if isinstance(text, str):
+        lines = letters.wrapped(written(text), width - 2 * _GAP)
+    else:
+        most = max(3, picture.height // (2 * letters.step))
+        kept = text if len(text) <= most else [*text[: most - 1], f"and {len(text) - most + 1} more"]
+        lines = [letters.cut(written(one), width - 2 * _GAP) for one in kept]
     bar = letters.step * len(lines) + _GAP
     sheet = Image.new("RGB", (width, picture.height + bar), PAPER)
     draw = ImageDraw.Draw(sheet)
@@ -416,10 +405,3 @@ def _under_bar(picture: Image.Image, text: str, letters: _Letters, fill: Ink, in
         draw.text((_GAP, _GAP // 2 + letters.step * number), line, ink, letters.font)
     sheet.paste(picture.convert("RGB"), (0, bar))
     return sheet
-
-
-def _written(text: str) -> str:
-    """Return the text with letters that Pillow's built-in font lacks (all but Latin) replaced by question marks."""
-    return "".join(
-        letter if letter in "…–" else letter.encode("latin-1", "replace").decode("latin-1") for letter in text
-    )

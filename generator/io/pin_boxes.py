@@ -10,7 +10,7 @@ import io
 import math
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,17 @@ class PinBox:
         address: row and position of the pin, such as r1c3; `print` for the box of the printed marking.
         box: x1, y1, x2, y2 in px, finite, x1 < x2 and y1 < y2.
         cavity: label of the cavity on the drawing; None if the file has none.
+        place: where the box was read, for messages, such as `pins.csv:2`; empty if it was not read from a file.
     """
 
     address: str
     box: tuple[float, float, float, float]
     cavity: str | None = None
+    place: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        """Return the address and the box as a file states them, such as `r1c1, 25, 26, 65, 44`."""
+        return ", ".join([self.address, *(f"{edge:g}" for edge in self.box)])
 
 
 def read_pin_boxes(path: Path) -> tuple[list[PinBox], Path | None]:
@@ -83,7 +89,7 @@ def _of_table(path: Path, text: str) -> list[PinBox]:
             box = _box(rows.number(cells[name]) for name in EDGES)
             if not cells["address"]:
                 raise ValueError
-            boxes.append(PinBox(cells["address"], box, cells.get("cavity") or None))
+            boxes.append(PinBox(cells["address"], box, cells.get("cavity") or None, f"{path}:{line}"))
         except ValueError:
             values = [cells[name] or "nothing" for name in COLUMNS]
             hint = " (write one decimal mark in the whole file, not a comma if commas separate the columns)"
@@ -107,7 +113,8 @@ def _of_record(path: Path, text: str) -> tuple[list[PinBox], Path | None]:
     for number, position in enumerate(positions):
         try:
             box = _numbers(position["boxes"]["expected"])
-            boxes.append(PinBox(_text(position["address"]), box, position.get("cavity") or None))
+            place = f"{path}: positions[{number}]"
+            boxes.append(PinBox(_text(position["address"]), box, position.get("cavity") or None, place))
         except (KeyError, TypeError, ValueError, AttributeError):
             problems.append(
                 f"{path}: positions[{number}]: expected the keys address, and boxes.expected = [x1, y1, x2, y2] in px "

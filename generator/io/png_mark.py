@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+# Every mark begins with this.
+OURS = "Pinsight "
 _KEY = "Software"
 
 
@@ -19,10 +22,10 @@ def marked_png(picture: Image.Image, mark: str) -> bytes:
     return sink.getvalue()
 
 
-def has_mark(file: Path, mark: str) -> bool:
-    """Return whether a file is a picture with this mark; a file that cannot be read has none."""
+def has_mark(file: Path | BinaryIO, mark: str = OURS) -> bool:
+    """Return whether a file is a picture whose mark begins with `mark`; a file that cannot be read has none."""
     try:
         with Image.open(file) as picture:
-            return picture.info.get(_KEY) == mark
+            return str(picture.info.get(_KEY, "")).startswith(mark)
     except Exception:  # decoders raise many types on damaged files
         return False

@@ -22,6 +22,7 @@ import contextlib
 import hashlib
 import math
 import os
+import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -31,12 +32,13 @@ from blender_scripts.contract.errors import InputError
 from generator.io.output_file import LONGEST_NAME, check_file, check_folder
 from generator.io.pictures import find_pictures, is_picture, passed_over, pictures_in
 from generator.io.view_names import parts_of, view_list
+from generator.soart.estimator import FEWEST
 from generator.soart.inspection import InspectionModel, unnoticed_pins
 from generator.soart.judging import Judge, PartJudge, bytes_of
 from generator.soart.learning import DEFAULTS, EDGE_GRID, MOST_NAMED, few_of, inspection_model_of, part_model_of
 from generator.soart.part_model import is_of_parts
 from generator.soart.straighteners import OF_MODEL
-from generator.soart.verdict_log import VerdictLog, files_of, foreign_files
+from generator.soart.verdict_log import VerdictLog, files_of, foreign_files, other_pictures
 from generator.soart.watch import Arrival, arrivals, arriving_parts
 
 # Seconds that --watch waits for the missing views of a part.
@@ -294,8 +296,13 @@ def _check(options: argparse.Namespace, has_views: bool) -> None:
 def _wrong_inputs(options: argparse.Namespace) -> Iterator[str]:
     if options.watch and (len(options.images) != 1 or not options.images[0].is_dir()):
         yield f"--watch: expected one folder, got {', '.join(map(str, options.images))}"
-    if not options.golden.exists():
-        yield f"--golden: expected a folder of OK pictures or a saved unit space, got no such path: {options.golden}"
+    if not options.golden.is_dir() and not zipfile.is_zipfile(options.golden):
+        is_other, is_unit = options.golden.exists(), options.golden.suffix.lower() == ".npz"
+        what = "a damaged file" if is_unit else "a picture" if is_picture(options.golden) else "another file"
+        yield (
+            "--golden: expected a folder of OK pictures or a unit space saved by --save (.npz), got "
+            f"{what if is_other else 'no such path'}: {options.golden}"
+        )
     if options.positions_of and not options.positions:
         yield "--positions-of: expected --positions with the boxes of the pins, got none"
     given = [f"--{name}" for name in OF_MODEL if getattr(options, name) is not None]
@@ -323,10 +330,15 @@ def _wrong_places(options: argparse.Namespace, has_views: bool) -> Iterator[str]
             f"--out: expected a folder without input pictures and records, got {options.out}, whose files the "
             "verdicts could overwrite"
         )
-    searched = [p for p in (*options.images, options.golden) if has_views and p.is_dir()]
+    elif len(others := other_pictures(options.out, FEWEST)) == FEWEST:  # as many as a unit space needs
+        yield (
+            f"--out: expected a folder for verdicts, got {options.out}, a folder of other pictures, such as "
+            f"{others[0]}: a later command on this folder would take marked pictures for pictures of parts"
+        )
+    searched = [p for p in (options.golden, *(options.images if has_views else ())) if p.is_dir()]
     for folder in searched:
         if options.out.resolve().is_relative_to(folder.resolve()) and options.out.resolve() not in sources:
-            yield f"--out: expected a folder outside of {folder}, which is searched for pictures, got {options.out}"
+            yield f"--out: expected a folder outside of {folder}, which holds input pictures, got {options.out}"
     try:
         check_folder(options.out, "--out")
         if options.save:

@@ -41,6 +41,7 @@ from generator.soart.pins import Pin, PinMeasure, PinTable, as_box
 from generator.soart.regions import boxes_of, holds, standing_out
 from generator.soart.registration import Placed
 from generator.soart.saved_space import EXPECTED, PIN_SHIFT, POSITIONS
+from generator.verdict.decimals import told_apart
 from generator.verdict.envelope import Verdict
 from generator.verdict.gates import PictureGates
 
@@ -284,13 +285,11 @@ class InspectionModel:
         """List why the picture does not show the part as the OK pictures do; empty if it does."""
         found, limit = look.evidence, self.model.evidence_
         if found.residual > limit.residual:
-            return [
-                "appearance: the part that the OK pictures show was not found, or is blurred (misfit "
-                f"{found.residual:.2f}, limit {limit.residual:.2f})"
-            ]
+            misfit = "misfit {}, limit {}".format(*told_apart(found.residual, limit.residual, 2))
+            return [f"appearance: the part that the OK pictures show was not found, or is blurred ({misfit})"]
         if found.upright < limit.upright:
             return [f"orientation: the part is turned by {found.turn_deg} degrees"]
-        return [_too_little(found.seen, limit.seen)] if found.seen < LEAST_SEEN else []
+        return [_too_little(found.seen, max(limit.seen, LEAST_SEEN))] if found.seen < LEAST_SEEN else []
 
     def _reasons_not_seen(self, look: Look, decisions: Sequence[str]) -> list[str]:
         found, limit = look.evidence.seen, self.model.evidence_.seen
@@ -409,7 +408,8 @@ def _decision(is_seen: bool, is_lost: bool, is_bad: bool, is_sure: bool) -> str:
 
 
 def _too_little(seen: float, limit: float) -> str:
-    return f"view: only {100 * seen:.0f} % of the part is in the picture, at least {100 * limit:.0f} % needed"
+    share, least = told_apart(100 * seen, 100 * limit, 0)
+    return f"view: only {share} % of the part is in the picture, at least {least} % needed"
 
 
 def _doubt(scores: np.ndarray, above: int) -> float:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from blender_scripts.contract.errors import InputError
 from generator.io.output_file import write_whole
 from generator.io.pictures import open_picture
-from generator.io.png_mark import marked_png
+from generator.io.png_mark import has_mark, marked_png
 from generator.locating.straightening import NotFoundError, Straightener
 from generator.soart.figure import figure, overlay, sheet_of_views, unreadable
 from generator.soart.inspection import Finding, InspectionModel, as_values
@@ -67,7 +67,6 @@ class Judge:
         except NotFoundError as error:
             return self._write_without(path, sha256, name, error.reasons)
         image = as_values(picture, self.colour)
-        shown = Image.fromarray(np.round(255 * image).astype(np.uint8))
         start = time.perf_counter()
         try:
             finding = self.inspection.inspect(image)
@@ -76,9 +75,9 @@ class Judge:
         spent = time.perf_counter() - start
         del image  # drawing takes as much memory again
         report, drawn, maps = (self.log.folder / file for file in files_of(name))
-        write_whole(drawn, _png(overlay(shown, finding)))
+        write_whole(drawn, _png(overlay(picture, finding)))
         if self.figures:
-            write_whole(maps, _png(figure(shown, finding)))
+            write_whole(maps, _png(figure(picture, finding)))
         envelope = self._envelope(path, sha256, finding.verdict, finding.reasons, finding)
         self._record(report, envelope, path, **finding.to_json(), **place, seconds=round(spent, 4))
         return _line(path, finding)
@@ -89,11 +88,10 @@ class Judge:
 
     def _write_without(self, path: Path, sha256: str, name: str, reasons: Sequence[str]) -> str:
         """Write the verdict INVALID on a picture that was not inspected, and return it as text."""
-        said = "  ".join(reasons)
-        write_whole(self.log.folder / files_of(name)[1], _png(unreadable(said)))
+        write_whole(self.log.folder / files_of(name)[1], _png(unreadable(reasons)))
         envelope = self._envelope(path, sha256, Verdict.INVALID, reasons)
         self._record(self.log.folder / files_of(name)[0], envelope, path, score=None)
-        return f"{Verdict.INVALID}  {path.name}  {said}"
+        return f"{Verdict.INVALID}  {path.name}  {'  '.join(reasons)}"
 
     def _envelope(
         self, path: Path, sha256: str, verdict: Verdict, reasons: Sequence[str], finding: Finding | None = None
@@ -165,7 +163,7 @@ class PartJudge:
                 by_view[view] = Unjudged((f"file: {told}",))
             one = by_view[view]
             if shown is None or isinstance(one, Unjudged):
-                sheets[view] = unreadable("  ".join(reasons_of(one)))
+                sheets[view] = unreadable(reasons_of(one))
                 continue
             sheets[view] = overlay(shown, one)
             if self.figures:
@@ -196,7 +194,7 @@ class PartJudge:
         name = self.log.name_for(path, sha256)
         report, drawn, _ = (self.log.folder / file for file in files_of(name))
         reason = "file: " + problem.removeprefix(f"{path}: ")
-        write_whole(drawn, _png(unreadable(reason)))
+        write_whole(drawn, _png(unreadable([reason])))
         envelope = Envelope(
             Verdict.INVALID, (reason,), file=str(path), sha256=sha256, model=self._model, judged=("appearance",)
         )
@@ -214,9 +212,8 @@ class PartJudge:
         content = self._content(view, path, arrival, sha256)
         picture, place = _read(content, str(path), self.straighteners.get(view))
         image = as_values(picture, self.colour)
-        shown = Image.fromarray(np.round(255 * image).astype(np.uint8))
         try:
-            return self.inspection.by_view[view].inspect(image), shown, place
+            return self.inspection.by_view[view].inspect(image), picture, place
         except ValueError as error:
             raise InputError(f"{path}: {error}") from None
 
@@ -247,6 +244,8 @@ def _features(inspection: InspectionModel) -> dict[str, str]:
 def _read(content: bytes, name: str, straightener: Straightener | None) -> tuple[Image.Image, dict[str, Any]]:
     """Return the picture to inspect, and JSON keys that state where the photograph shows it, if it is straightened."""
     picture = open_picture(content, name)
+    if has_mark(io.BytesIO(content)):
+        raise InputError(f"{name}: expected a photograph, got the marked picture of a verdict")
     if straightener is None:
         return picture, {}
     straightened = straightener.straighten(picture, name)

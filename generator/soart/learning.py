@@ -16,6 +16,7 @@ from tqdm import tqdm
 from blender_scripts.contract.errors import InputError
 from generator.io.pictures import find_pictures, open_picture, passed_over, pictures_in
 from generator.io.pin_boxes import PinBox, read_pin_boxes
+from generator.io.png_mark import has_mark
 from generator.io.view_names import parts_of, view_of
 from generator.locating.straightening import NotFoundError, Straightener
 from generator.soart.estimator import FEWEST, SoartC
@@ -24,7 +25,7 @@ from generator.soart.feature_stage import FeatureStage
 from generator.soart.golden import Golden, choose, choose_by_features, read_golden, warn_of_doubtful
 from generator.soart.inspection import STRAIGHTENED, InspectionModel, as_values, read_picture
 from generator.soart.part_model import PartInspectionModel
-from generator.soart.pin_places import align_on_pins
+from generator.soart.pin_places import align_on_pins, large_boxes, unusable_boxes
 from generator.soart.pins import Pin
 from generator.soart.straighteners import check_agreement, straightener_of, straighteners_of
 from generator.verdict.gates import PictureGates
@@ -143,6 +144,9 @@ def _chosen(
     read = open_picture if straightener is None else straightener.read
     pictures, lost, small, problems = [], dict[str, str](), dict[str, str](), list[str]()
     for name, path in tqdm(paths.items(), disable=None if straightener else True, unit="OK picture"):
+        if has_mark(path):
+            problems.append(f"{path}: expected a picture of an OK part, got the marked picture of a verdict")
+            continue
         try:
             pictures.append(read_golden(path, model, options.colour, name, read))
         except NotFoundError as error:
@@ -200,6 +204,10 @@ def _inspection_model(
             f"default, {picture.name}, is unlike the other OK pictures and was left out: if they lie in it, name it"
         )
     image = _image_of_boxes(InspectionModel(model, (), gates), picture, options)
+    if problems := unusable_boxes(model, boxes, image, picture.name):
+        raise InputError(few_of(problems))
+    for line in large_boxes(boxes, image.shape[:2], picture.name):
+        print(line)
     try:
         return InspectionModel(model, _aligned_on_pins(model, golden, boxes, image, network), gates)
     except ValueError as error:

@@ -24,6 +24,7 @@ from typing import Any
 
 from blender_scripts.contract.errors import InputError
 from generator.io.output_file import LONGEST_NAME
+from generator.io.pictures import pictures_in
 from generator.io.png_mark import has_mark
 from generator.verdict.envelope import SCHEMA
 
@@ -210,6 +211,18 @@ def files_of(name: str) -> tuple[str, str, str]:
 def foreign_files(folder: Path, names: Iterable[str]) -> list[str]:
     """List which of these output files are there already without belonging to a verdict, such as photographs."""
     return [name for name in names if os.path.lexists(folder / name) and not _is_of_verdict(folder / name)]
+
+
+def other_pictures(folder: Path, most: int) -> list[str]:
+    """List pictures in a folder, up to `most`, beside which lies no JSON file, and which are no marked pictures."""
+    found: list[str] = []
+    for path in pictures_in(folder) if folder.is_dir() else ():
+        stems = path.stem, path.stem.removesuffix("_maps")
+        if not any(path.with_name(f"{stem}.json").is_file() for stem in stems) and not has_mark(path):
+            found.append(path.name)
+        if len(found) == most:
+            break
+    return found
 
 
 def _is_of_verdict(file: Path) -> bool:

@@ -4,5 +4,6 @@
 - `conformity`: decisions on measured pins by a tolerance, with the uncertainty of the measures.
 - `gates`: whether a picture can be judged: size, exposure, contrast, sharpness, noise, orientation, appearance, colour.
 - `feature_gate`: how far a picture is from the training pictures, in the network's features.
+- `decimals`: writes a value and its limit so that they differ.
 - `measures`, `appearance`, `colours`, `orientation`, `tails`: what the gates measure, and how their limits are set.
 """

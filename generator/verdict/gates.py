@@ -39,6 +39,7 @@ from generator.io import array_file
 from generator.io.output_file import write_whole
 from generator.verdict import colours
 from generator.verdict.appearance import BINS, CELL_PX, LONGER_PX, References, cells, grey_values
+from generator.verdict.decimals import told_apart
 from generator.verdict.measures import MEASURE_GATES, MEASURE_NAMES, MEASURES, flat, measures_of
 from generator.verdict.orientation import Orientation
 from generator.verdict.tails import limits, moved, moved_pair, upper_limit
@@ -291,9 +292,9 @@ class PictureGates:
                 "the training pictures"
             ]
         if may_be_half_turned and look.upright < -self.orientation.limit:
+            upright, least = told_apart(look.upright, -self.orientation.limit, 2)
             return [
-                f"orientation: the picture is turned by 180° (score {look.upright:.2f}, at least "
-                f"{-self.orientation.limit:.2f} needed; 1: upright)"
+                f"orientation: the picture is turned by 180° (score {upright}, at least {least} needed; 1: upright)"
             ]
         return []
 

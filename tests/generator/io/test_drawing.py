@@ -110,6 +110,34 @@ def test_a_bar_has_the_verdicts_colour_and_room_for_all_of_its_text():
     assert long.width == 300 and long.height > bar.height + 40
 
 
+def test_a_thin_box_is_hardly_seen_and_a_dashed_one_has_gaps():
+    picture, at = Image.new("RGB", (900, 900), GREY), (400, 400, 460, 460)
+    colour = {
+        line: (np.asarray(draw_boxes(picture, [Box(at, "NG", line=line)])) == rgb(hue("NG").on_picture)).all(axis=2)
+        for line in ("solid", "dashed", "thin")
+    }
+    assert 0 < colour["thin"].sum() * 1.4 < colour["dashed"].sum() < colour["solid"].sum() * 0.7
+    assert colour["dashed"][398, 400:460].any() and not colour["dashed"][398, 400:460].all()
+    assert changed(draw_boxes(picture, [Box(at, "OK", line="thin")]))[400:460, 400:460].sum() == 0
+
+
+def test_a_solid_box_lies_above_others_and_its_text_never_below_the_picture_because_of_them():
+    picture, box = Image.new("RGB", (200, 120), GREY), Box((80, 50, 120, 80), "NG", "r1c1")
+    others = [Box((x, y, x + 30, y + 30), "OK", line="thin") for x in range(0, 200, 30) for y in range(0, 120, 30)]
+    sheet = draw_boxes(picture, [box, box._replace(label="OK", text="", line="dashed"), *others])
+    assert sheet.size == picture.size and sheet.getpixel((79, 60)) == rgb(hue("NG").on_picture)
+    assert draw_boxes(picture, [Box((0, 0, 200, 120), "OK", "no room", "dashed")]).size == picture.size
+
+
+def test_reasons_are_a_line_each_and_not_more_than_fit():
+    picture = Image.new("RGB", (600, 300), GREY)
+    bars = [under_verdict(picture, "NG", [f"pin: r1c{n}" for n in range(count)]).height - 300 for count in (1, 2, 60)]
+    step = bars[1] - bars[0]
+    assert step >= 15 and bars[2] < bars[0] + 150
+    long = under_verdict(picture, "NG", ["view: " + "far " * 99, "pin: r1c1"])
+    assert long.width == 600 and long.height - 300 < bars[1] and under_verdict(picture, "NG", [""]).width == 600
+
+
 def test_a_sheet_holds_every_picture_whole():
     red, blue = Image.new("RGB", (90, 40), (200, 0, 0)), Image.new("L", (30, 70), 9)
     sheet = grid([[Cell(red, ["каталог/" + "long" * 40]), Cell(blue)], [Cell(red, ["a", ("b", (0, 0, 250))])]])

@@ -89,6 +89,8 @@ def test_a_record_has_the_expected_boxes_and_names_its_picture(tmp_path, suffix,
     boxes, picture = read_pin_boxes(path)
     assert boxes == [PinBox("r1c1", (1, 2, 3.5, 4), "A"), PinBox("r1c3", (5, 6, 7, 8), None)]
     assert picture == (tmp_path / "images" / "p.png" if has_run else None)
+    assert [box.place for box in boxes] == [f"{path}: positions[0]", f"{path}: positions[1]"]
+    assert str(boxes[0]) == "r1c1, 1, 2, 3.5, 4"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"positions": 3}'])

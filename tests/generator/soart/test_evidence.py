@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
@@ -188,6 +191,25 @@ def test_a_score_within_the_limits_uncertainty_is_unsure_and_never_ok(inspection
         changed.picture_doubt = doubt - 1
         changed.picture_limit = float(found.look.degrees.max()) / factor
         assert changed.inspect(keyed(300)).verdict is right
+
+
+@pytest.mark.parametrize(
+    ("shift", "field", "limit", "said"),
+    [
+        ((30, 0), "seen", 1.0004, r"view: only (\d+\.?\d*) % of the part .*, at least (\d+\.?\d*) % needed"),
+        ((70, 0), "seen", 0.6, r"view: only (\d+\.?\d*) % of the part .*, at least (50) % needed"),
+        ((0, 0), "residual", 0.9996, r"appearance: .*\(misfit (\d\.\d+), limit (\d\.\d+)\)"),
+    ],
+)
+def test_a_share_and_its_limit_are_printed_so_that_they_differ(monkeypatch, shift, field, limit, said) -> None:
+    """The limit is set to so many times the picture's own value."""
+    inspection = InspectionModel(SoartC(window=8).fit([keyed(n) for n in range(12)]))
+    model, image = inspection.model, keyed(40, shift)
+    found = getattr(model.look(image).evidence, field)
+    monkeypatch.setattr(model, "evidence_", replace(model.evidence_, **{field: limit * found}))
+    reason = next(one for one in inspection.inspect(image).reasons if one.startswith(said.partition(":")[0]))
+    value, least = re.fullmatch(said, reason).groups()
+    assert float(value) != float(least) and (float(value) < float(least)) == (field == "seen")
 
 
 def test_a_part_without_a_key_is_not_called_turned() -> None:

@@ -23,6 +23,8 @@ from generator.verdict.envelope import SCHEMA
 from tests.other_python import other_python
 
 ROOT = Path(__file__).resolve().parents[3]
+OUTSIDE = "expected a box in the picture 0.png, which has 90 x 60 px"
+NO_UNIT = "--golden: expected a folder of OK pictures or a unit space saved by --save (.npz)"
 
 
 def part(seed: int, word: bool = True) -> Image.Image:
@@ -52,10 +54,11 @@ def folder(tmp_path_factory) -> Path:
     Image.new("L", (1, 1)).save(path / "dot.png")
     Image.new("L", (5000, 3)).save(path / "strip.png")
     (path / "pins.csv").write_text("address,x1,y1,x2,y2\nr1c1,25,26,65,44\n", "utf-8")
-    for name, line in {"twice": "r1c1,5,6,9,9", "inf": "r1c2,1,2,inf,4", "far": ""}.items():
-        first = "r1c1,925,926,965,944" if name == "far" else "r1c1,25,26,65,44"
+    for name, line in {"twice": "r1c1,5,6,9,9", "inf": "r1c2,1,2,inf,4", "far": "", "dot": ""}.items():
+        first = {"far": "r1c1,925,926.5,965,944", "dot": "r1c1,25.4,26.4,25.5,26.5"}.get(name, "r1c1,25,26,65,44")
         (path / f"{name}.csv").write_text(f"address,x1,y1,x2,y2\n{first}\n{line}\n", "utf-8")
     (path / "unit.npz").mkdir()
+    (path / "cut.npz").write_bytes(b"PK")
     return path
 
 
@@ -92,7 +95,9 @@ def test_a_missing_word_is_boxed_and_named_and_a_saved_unit_space_says_the_same(
     [
         (["nothing.png", "--golden", "ok"], "nothing.png: expected a picture file that exists and can be read"),
         (["no_word.png", "--golden", "none"], "--golden: expected a folder"),
-        (["no_word.png", "--golden", "pins.csv"], "expected a unit space"),
+        (["no_word.png", "--golden", "pins.csv"], f"{NO_UNIT}, got another file: pins.csv"),
+        (["no_word.png", "--golden", "no_word.png"], f"{NO_UNIT}, got a picture: no_word.png"),
+        (["no_word.png", "--golden", "cut.npz"], f"{NO_UNIT}, got a damaged file: cut.npz"),
         (["pins.csv", "--golden", "ok"], "expected a picture"),
         (["no_word.png", "--golden", "ok", "--window", "500"], "at least as large as a window, 500 x 500 px"),
         (["no_word.png", "--golden", "ok", "--positions", "no_word.png"], "expected a record"),
@@ -107,7 +112,18 @@ def test_a_missing_word_is_boxed_and_named_and_a_saved_unit_space_says_the_same(
             ["no_word.png", "--golden", "ok", "--positions", "inf.csv"],
             "inf.csv:3: expected an address, and x1 < x2 and y1 < y2 in px, got r1c2, 1, 2, inf, 4",
         ),
-        (["no_word.png", "--golden", "ok", "--positions", "far.csv"], "r1c1: expected a box with at least 4"),
+        (
+            ["no_word.png", "--golden", "ok", "--positions", "far.csv"],
+            f"far.csv:2: {OUTSIDE}, got r1c1, 925, 926.5, 965, 944",
+        ),
+        (
+            ["no_word.png", "--golden", "ok", "--positions", "dot.csv"],
+            "dot.csv:2: expected a box with at least 4 pixels",
+        ),
+        (
+            ["no_word.png", "--golden", "ok", "-o", "ok/out"],
+            "--out: expected a folder outside of ok, which holds input",
+        ),
         (
             ["no_word.png", "--golden", "ok", "--positions", "pins.csv", "--positions-of", "other.png"],
             "other.png: expected a picture that shows the part as the OK pictures do, as the boxes of pins.csv lie",
@@ -119,7 +135,7 @@ def test_a_missing_word_is_boxed_and_named_and_a_saved_unit_space_says_the_same(
 def test_a_mistake_is_one_line_and_exit_code_2(folder: Path, monkeypatch, capsys, arguments, message) -> None:
     monkeypatch.chdir(folder)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    assert main(["inspect", *arguments, "-o", "mistakes"]) == 2
+    assert main(["inspect", "-o", "mistakes", *arguments]) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -129,7 +145,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(folder: Path, monkeypatch, capsys
     "given", ["window 8", "grid 50", "edge", "similarity gram", "reference self", "colour", "rotation 0", "above 0"]
 )
 def test_settings_of_a_saved_unit_space_cannot_be_changed(tmp_path: Path, capsys, given) -> None:
-    (tmp_path / "unit.npz").write_bytes(b"never read")
+    np.savez(tmp_path / "unit.npz", never=0)
     arguments = ["inspect", str(tmp_path / "p.png"), "--golden", str(tmp_path / "unit.npz"), "-o", str(tmp_path)]
     arguments[-1] += "/out"
     assert main([*arguments, *f"--{given}".split()]) == 2
@@ -148,6 +164,40 @@ def test_an_overlay_never_takes_the_place_of_a_picture(
     assert main(["inspect", *way, "--golden", "ok", "-o", str(folder / out)]) == 2
     assert "--out: expected a folder without input pictures and records" in capsys.readouterr().err
     assert before == {path: path.read_bytes() for path in folder.rglob("*.png")}
+
+
+def test_marked_pictures_are_never_taken_for_pictures_of_parts(folder: Path, tmp_path: Path, capsys) -> None:
+    shutil.copytree(folder / "ok", tmp_path / "ok")
+    unit, out = ["--golden", str(folder / "ok"), "--save", str(tmp_path / "unit.npz")], tmp_path / "out"
+    assert main(["inspect", str(folder / "no_word.png"), *unit, "--figures", "-o", str(out)]) == 0
+    saved = ["inspect", str(folder / "no_word.png"), "--golden", str(tmp_path / "unit.npz"), "-o"]
+    assert main([*saved, str(tmp_path / "ok")]) == 2  # the folder from which a unit space was made
+    error = capsys.readouterr().err
+    assert "--out: expected a folder for verdicts" in error and "a folder of other pictures, such as 0.png" in error
+    assert main([*saved, str(out)]) == 0
+    shutil.copy(out / "no_word.png", tmp_path / "ok")
+    assert main(["inspect", str(folder / "no_word.png"), "--golden", str(tmp_path / "ok"), "-o", str(out)]) == 2
+    assert "ok/no_word.png: expected a picture of an OK part, got the marked picture" in capsys.readouterr().err
+    assert main(["inspect", str(out / "no_word.png"), "--golden", str(folder / "ok"), "-o", str(tmp_path / "o2")]) == 2
+    assert "no_word.png: expected a photograph, got the marked picture of a verdict" in capsys.readouterr().err
+    assert logged(tmp_path / "o2")[0]["verdict"] == "INVALID"
+
+
+def test_large_boxes_bring_one_warning(folder: Path, tmp_path: Path, capsys) -> None:
+    command = ["inspect", str(folder / "no_word.png"), "--golden", str(folder / "ok"), "-o", str(tmp_path / "out")]
+    pins = tmp_path / "pins.csv"
+    for lines, more in (
+        (["r1c1,5,5,85,55"], ""),
+        (["r1c1,25,26,65,44", "r1c2,5,5,85,55", "r1c3,0,0,90,50"], "; 2 boxes"),
+    ):
+        pins.write_text("\n".join(["address,x1,y1,x2,y2", *lines]))
+        assert main([*command, "--positions", str(pins)]) == 0
+        said = capsys.readouterr().out
+        place = f"warning: {pins}:{2 if len(lines) == 1 else 3}: expected a box around one pin, got r1c"
+        assert said.count("around one pin") == 1 and place in said
+        assert f", 5, 5, 85, 55, which covers 74 % of the picture 0.png{more}" in said
+    assert main([*command, "--positions", str(folder / "pins.csv")]) == 0
+    assert "around one pin" not in capsys.readouterr().out
 
 
 def test_files_of_others_in_the_output_folder_stay(folder: Path, tmp_path: Path, capsys) -> None:

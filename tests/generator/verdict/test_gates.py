@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -158,6 +159,14 @@ def test_only_a_part_that_is_more_alike_after_a_half_turn_is_called_turned(gates
     turned = Image.fromarray(np.ascontiguousarray(np.asarray(other)[::-1, ::-1]))
     claimed = ["orientation" in keywords(gates.reasons(one)) for one in (other, turned)]
     assert claimed.count(True) <= 1  # not both: each is the other's half turn
+
+
+def test_the_score_of_a_turned_part_is_printed_so_that_it_differs_from_the_limit(gates, monkeypatch):
+    limit = gates.orientation.limit
+    monkeypatch.setattr(Orientation, "score", lambda self, histograms: -limit - 0.0004)
+    reasons = " ".join(gates.reasons(part(300).transpose(Image.Transpose.ROTATE_180)))
+    score, least = re.search(r"turned by 180° \(score (-\d\.\d+), at least (-\d\.\d+) needed", reasons).groups()
+    assert float(score) < float(least)
 
 
 def test_several_lights_and_sizes_in_training_are_all_regular():
