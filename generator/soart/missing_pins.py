@@ -12,15 +12,16 @@ import numpy as np
 
 from generator.soart.aligned import grey
 from generator.soart.estimator import SoartC
-from generator.soart.pins import Pin, PinMeasure, PinTable
+from generator.soart.pins import LEAST_LIMIT, Pin, PinMeasure, PinTable
 
 # The pin is cut out of at most so many OK pictures.
 PICTURES = 8
 # A pin reaches from its brightest (or darkest) point to where it differs from its surroundings by this share.
 REACHES = 0.3
 # A missing pin is noticed if its score, 1 at the limit, is at least NOTICED in most pictures, as a real one often has a
-# higher score, because it shows what lies behind it; and if it is higher than that of the pin in any of the pictures.
-NOTICED = 0.75
+# higher score, because it shows what lies behind it. If no OK picture lacks the contrast of the pin, this is enough.
+# Otherwise the pin may be missing in some of them, and the score must be APART times that of the pin in any of them.
+NOTICED, APART = 0.75, 1.25
 
 
 def unnoticed(model: SoartC, table: PinTable, picture_limit: float, pin_limit: float) -> list[str]:
@@ -50,7 +51,8 @@ def unnoticed(model: SoartC, table: PinTable, picture_limit: float, pin_limit: f
             cut = without_pins(model.members_[member], grey(model.reference_), table, group)
             missing[row, group] = scores(cut)[group]
     found = np.median(missing, axis=0)
-    is_noticed = (found >= NOTICED) & (found > usual.max(axis=0))
+    is_shown = (table.least_contrast >= LEAST_LIMIT) | (found >= APART * usual.max(axis=0))
+    is_noticed = (found >= NOTICED) & is_shown
     return [pin.address for pin, noticed in zip(table.pins, is_noticed, strict=True) if not noticed]
 
 
