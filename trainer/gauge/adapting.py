@@ -212,6 +212,7 @@ def _by_reference(
 ) -> tuple[float, dict[str, np.ndarray]]:
     """Slope, and factors (3,) on U as from `_enlarged`, from those measured parts that the run accepts."""
     addresses = [each.address for each in bench.drawing.positions]
+    reference = reference.of_terminals(bench.lengths_mm)
     measured = {
         views: {Path(one.part).name: dict(zip(addresses, one.pins, strict=True)) for one in seen if not one.reasons}
         for views, seen in _seen(bench, chosen, parts).items()
