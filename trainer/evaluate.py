@@ -79,6 +79,20 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--digits", action="append", choices=DRAWN_TEXTS, help=DIGITS_HELP)
     p.add_argument(
+        "--batch-size",
+        type=number(int, 1, 65_536),
+        help="ViT and Florence-2 only: pictures (of a ViT with --views: parts) per batch (default: 16)",
+    )
+    p.add_argument("--threads", type=number(int, 1, 1024), help="number of CPU threads (default: number of cores)")
+    add_device(p)
+    _of_gauges(p)
+    _of_reference(p)
+    return p
+
+
+def _of_gauges(p: argparse.ArgumentParser) -> None:
+    """Add the options that only gauges have."""
+    p.add_argument(
         "--tolerance",
         action="append",
         metavar="LIMITS",
@@ -93,15 +107,6 @@ def parser() -> argparse.ArgumentParser:
         help="gauges only: results folder of this command for a ViT on the same dataset, such as runs/VIT/evaluation, "
         "whose verdicts are compared with the gauge's",
     )
-    p.add_argument(
-        "--batch-size",
-        type=number(int, 1, 65_536),
-        help="ViT and Florence-2 only: pictures (of a ViT with --views: parts) per batch (default: 16)",
-    )
-    p.add_argument("--threads", type=number(int, 1, 1024), help="number of CPU threads (default: number of cores)")
-    add_device(p)
-    _of_reference(p)
-    return p
 
 
 def _of_reference(p: argparse.ArgumentParser) -> None:

@@ -24,9 +24,9 @@ from trainer.core.prediction import find_pictures
 from trainer.core.run_folder import REPORT
 from trainer.gauge import prediction, reference_page
 from trainer.gauge.prediction import Bench
+from trainer.gauge.reference import Reference
 from trainer.gauge.reference_figures import decisions, figures, worst
 from trainer.gauge.reference_pins import QUANTITIES, parts_of, pins_of
-from trainer.gauge.station_uncertainty import Reference
 
 DOCUMENT, PINS = "reference.json", "reference.csv"
 

@@ -16,7 +16,7 @@ from generator.locating.judge import HEIGHT, TRUE_POSITION
 from generator.locating.measure import sag_mm
 from generator.verdict.conformity import Decision, part_verdict
 from generator.verdict.envelope import Verdict
-from trainer.gauge.station_uncertainty import Reference
+from trainer.gauge.reference import Reference
 
 QUANTITIES = ("dx", "dy", "height", "true_position")
 # The truth of a pin or part of which the reference states too little.
