@@ -142,6 +142,6 @@ def _document(
         **adaptation.warned(bench.adaptation),
         "quantities": {name: figures(pins, name) for name in QUANTITIES},
         "worst": worst(pins),
-        "decisions": decisions(pins, parts, bench.tolerance),
+        "decisions": decisions(pins, parts, bench.tolerance, bench.options.judged),
         "verdicts": parts,
     }

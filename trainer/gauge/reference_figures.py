@@ -1,6 +1,6 @@
 """Figures of a gauge against a reference: slope, bias, errors, how often U holds, escapes and overkill."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -81,8 +81,16 @@ def worst(pins: pd.DataFrame) -> list[dict[str, Any]]:
     return [{"quantity": name, **_entry(pins.loc[index], name)} for _, index, name in order[:_WORST]]
 
 
-def decisions(pins: pd.DataFrame, parts: Sequence[Mapping[str, Any]], tolerance: Tolerance) -> dict[str, Any]:
+def decisions(
+    pins: pd.DataFrame, parts: Sequence[Mapping[str, Any]], tolerance: Tolerance, covers: Collection[str]
+) -> dict[str, Any]:
     """Compare verdicts with the truth by the reference and the tolerance, for pins and for parts.
+
+    Args:
+        pins: table from `reference_pins.pins_of`.
+        parts: from `reference_pins.parts_of`.
+        tolerance: limits in mm.
+        covers: characteristics that verdicts cover.
 
     Returns:
         For `pins` and `parts`: `matrix`, the number of each verdict among OK and NG ones; `unknown`, the number of
@@ -94,11 +102,15 @@ def decisions(pins: pd.DataFrame, parts: Sequence[Mapping[str, Any]], tolerance:
     judged = pd.DataFrame(parts)
     by_pin = _counted(pins, pins.decision)
     by_part = _counted(judged, judged.verdict)
-    for key, truth, said in (("escaped", Verdict.NG, Verdict.OK), ("overkilled", Verdict.OK, Verdict.NG)):
+    for key, truth, said, by in (
+        ("escaped", Verdict.NG, Verdict.OK, "truth"),
+        ("overkilled", Verdict.OK, Verdict.NG, "decision"),
+    ):
         wrong = pins[(pins.truth == truth) & (pins.decision == said)]
-        by_pin[key] = [_said(row, tolerance) for _, row in wrong.iterrows()]
+        by_pin[key] = [_said(row, tolerance, covers) for _, row in wrong.iterrows()]
         names = judged.part[(judged.truth == truth) & (judged.verdict == said)]
-        by_part[key] = [_said_of_part(name, pins[pins.part == name], key, tolerance) for name in names]
+        blamed = pins[pins[by] == Verdict.NG]
+        by_part[key] = [_said_of_part(name, blamed[blamed.part == name], tolerance, covers) for name in names]
     known = judged[judged.truth != UNKNOWN]
     by_part |= verdict_shares((known.truth == Verdict.NG).to_numpy(bool), known.verdict.to_numpy(str))
     escapes, ng = by_part["escapes"]["count"], by_part["escapes"]["of"]
@@ -141,16 +153,15 @@ def _counted(table: pd.DataFrame, verdicts: pd.Series) -> dict[str, Any]:
     return {"matrix": matrix, UNKNOWN: int((table.truth == UNKNOWN).sum())}
 
 
-def _said_of_part(name: str, pins: pd.DataFrame, key: str, tolerance: Tolerance) -> str:
-    """Name a part that is judged wrongly, with its first three pins that are to blame."""
-    blamed = pins[pins.truth == Verdict.NG] if key == "escaped" else pins[pins.decision == Verdict.NG]
-    said = [_said(row, tolerance).removeprefix(f"{name} ") for _, row in blamed.iterrows()]
+def _said_of_part(name: str, blamed: pd.DataFrame, tolerance: Tolerance, covers: Collection[str]) -> str:
+    """Name a part that is judged wrongly, with the first three of its pins that are to blame."""
+    said = [_said(row, tolerance, covers).removeprefix(f"{name} ") for _, row in blamed.iterrows()]
     more = [f"{len(said) - 3} more pins"] if len(said) > 3 else []
     return f"{name}: {'; '.join([*said[:3], *more])}"
 
 
-def _said(row: pd.Series, tolerance: Tolerance) -> str:
-    """Name a pin, with the values of the reference and the gauge and their limits."""
+def _said(row: pd.Series, tolerance: Tolerance, covers: Collection[str]) -> str:
+    """Name a pin, with the values of the reference and the gauge and their limits, as far as they are judged."""
     limits = tolerance.limits(row.address)
     texts = []
     for name, limit in (
@@ -158,7 +169,7 @@ def _said(row: pd.Series, tolerance: Tolerance) -> str:
         (HEIGHT, f"-{limits.retraction_mm:g} to {limits.protrusion_mm:g}"),
     ):
         stated, measured = row[f"reference_{name}"], row[f"measured_{name}"]
-        if np.isnan(stated):
+        if name not in covers or np.isnan(stated):
             continue
         got = f"{measured:.3f} ± {row[f'u_{name}']:.3f}" if np.isfinite(measured) else row[f"not_compared_{name}"]
         texts.append(f"{name.replace('_', ' ')} {stated:.3f} mm (limit {limit}), gauge: {got}")

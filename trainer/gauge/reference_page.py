@@ -20,6 +20,8 @@ from trainer.core.tolerance import words
 from trainer.gauge.reference_pins import QUANTITIES, UNKNOWN
 
 PLOT = "reference.png"
+# Most escapes, and cases of overkill, that the terminal names.
+_NAMED = 10
 _HEADER = (
     *("quantity", "pins", "parts", "slope", "95 % interval", "bias", "95 % interval", "error", "within U"),
     *("95 % interval", "largest difference", "of pin"),
@@ -43,8 +45,8 @@ def lines(document: Mapping[str, Any]) -> list[str]:
         if counts[UNKNOWN]:
             found.append(f"{who} whose truth is unknown: {counts[UNKNOWN]} ({_UNKNOWN[who]})")
     for title, key in (("escape", "escaped"), ("overkill", "overkilled")):
-        found += [f"{title}: part {each}" for each in decided["parts"][key]]
-        found += [f"{title} of a pin: {each}" for each in decided["pins"][key]]
+        found += _first(title, decided["parts"][key])
+        found += _first(f"{title} of a pin", decided["pins"][key])
     found.append(decided["parts"]["proof"])
     return [*found, *document["warnings"]]
 
@@ -225,6 +227,11 @@ def _is_invalid(one: Mapping[str, Any]) -> bool:
 
 def _shown(name: str) -> str:
     return name.replace("_", " ")
+
+
+def _first(title: str, names: Sequence[str]) -> list[str]:
+    more = [f"{title}: {len(names) - _NAMED} more, see {REPORT}"] if len(names) > _NAMED else []
+    return [*(f"{title}: {each}" for each in names[:_NAMED]), *more]
 
 
 def _some(names: Sequence[str]) -> str:

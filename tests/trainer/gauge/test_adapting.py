@@ -16,7 +16,7 @@ from generator.locating.likeness import Likeness
 from generator.locating.locate import FoundPoints
 from tests.generator.locating.exact_finder import ExactFinder, connectors_text, drawing_of, grey
 from tests.trainer.conftest import tiny_rows, write_dataset
-from trainer import adapt, export, predict
+from trainer import adapt, evaluate, export, predict
 from trainer.core.picture_transform import PictureTransform
 from trainer.core.run_folder import save_tensors
 from trainer.gauge import adapting, prediction, station_uncertainty
@@ -104,6 +104,13 @@ def test_a_run_is_adapted_and_judges_with_a_larger_u_and_a_warning(station, tmp_
     first = json.loads((tmp_path / "p.json").read_text())[0]
     assert first["model"]["hash"] == sha256_of(out / "best.safetensors") != sha256_of(station[0] / "best.safetensors")
     assert first["warnings"][0].startswith("adapted: ")
+    (tmp_path / "r.csv").write_text("part,address,dx_mm,dy_mm\npart1,r1c1,0,0\n")
+    given = ["--photos", str(station[2]), "--reference", str(tmp_path / "r.csv"), "--out", str(tmp_path / "proof")]
+    assert evaluate.main(["--model", str(out), *given]) == 0
+    proof = json.loads((tmp_path / "proof" / "reference.json").read_text())
+    assert proof["adapted"] in proof["warnings"] and proof["quantities"]["dx"]["pins"] == 1
+    shown = next(pin for pin in first["pins"] if pin["address"] == "r1c1")
+    assert proof["quantities"]["dx"]["largest"]["u"] == pytest.approx(shown["u_dx_mm"], rel=0.2)
     assert export.main(["--model", str(out), "--to", str(tmp_path / "gauge.onnx")]) == 2
     assert adapted((out, *station[1:]), tmp_path / "again") == 2
     assert not (tmp_path / "again").exists()

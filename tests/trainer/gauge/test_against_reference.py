@@ -163,8 +163,8 @@ def test_escapes_are_named(proof, station, tmp_path, capsys):
     assert parts["matrix"]["OK"]["OK"] == 5 and parts["escape_bound"] == 1.0
     (named,), (pin,) = parts["escaped"], pins["escaped"]
     assert named.startswith(f"{bent['part']}: {bent['address']} true position 8.") and "(limit 6)" in named
-    assert pin.startswith(f"{bent['part']} {bent['address']} true position 8.")
-    assert f"escape: part {named}" in (said := capsys.readouterr().out) and "3 photographed parts are not in it" in said
+    assert pin.startswith(f"{bent['part']} {bent['address']} true position 8.") and "height" not in pin
+    assert f"escape: {named}" in (said := capsys.readouterr().out) and "3 photographed parts are not in it" in said
     page = read_page(tmp_path / "proof" / "report.html")
     assert named in page.text and "1 of 1" in page.text
     assert document["quantities"]["dx"]["largest"]["part"] == bent["part"] == document["worst"][0]["part"]
