@@ -88,6 +88,16 @@ def measure(
     ]
 
 
+def sag_mm(bend_mm: float, length_mm: float) -> float:
+    """Return how far a bend lowers the tip of a pin that keeps its length, mm.
+
+    Args:
+        bend_mm: distance from the pin's foot to its tip, projected onto the plane of X and Y.
+        length_mm: height of the nominal tip above the foot.
+    """
+    return _SAG * bend_mm**2 / length_mm
+
+
 def larger_variance(disagreement: np.ndarray, there: np.ndarray, views: np.ndarray) -> np.ndarray:
     """Return factors (n,), >= 1, for the variances of pins whose views contradict each other.
 
@@ -140,13 +150,12 @@ def _pin(
     sigma = min(float(np.sqrt(np.linalg.eigvalsh(each.found.covariances[index, 0])[1])) for each in seen)
     length = float(queries.marks[index, 2] - queries.besides[index, 2])
     bend = float(np.linalg.norm(tip.mean[:2] - foot.mean[:2]))
-    sag = bend**2 / length
     off = tip.mean - queries.marks[index]
     turn = np.diag([1.0, 1.0, -1.0])
     scale = np.diag(correction.factors)
     covariance = larger * scale @ turn @ tip.covariance @ turn @ scale
-    covariance[2, 2] += (_SAG_DEVIATION * sag) ** 2
-    offsets = np.array([off[0], off[1], -off[2] - _SAG * sag]) - correction.bias
+    covariance[2, 2] += (_SAG_DEVIATION * bend**2 / length) ** 2
+    offsets = np.array([off[0], off[1], -off[2] - sag_mm(bend, length)]) - correction.bias
     return MeasuredPin(present, sigma, offsets, covariance, tip.determined, bend)
 
 

@@ -31,9 +31,9 @@ from trainer.gauge import prediction, station_uncertainty
 from trainer.gauge.finish import DISPLACED
 from trainer.gauge.gates import FOLDER as GATES_FOLDER
 from trainer.gauge.prediction import CONNECTORS, Bench
+from trainer.gauge.reference import Reference
 from trainer.gauge.run import factors_of, load_config, load_run, save_uncertainty
 from trainer.gauge.station_parts import Candidate, Pictures, SeenPart, at_scale, candidates, changed, see, widened
-from trainer.gauge.station_uncertainty import Reference
 
 # Files of a run that an adapted one keeps as they are. The training's results stay behind: they do not hold for it.
 _KEPT = (CONFIG, CONNECTORS, factors.FILE, likeness.FILE, GATES_FOLDER)
@@ -212,6 +212,7 @@ def _by_reference(
 ) -> tuple[float, dict[str, np.ndarray]]:
     """Slope, and factors (3,) on U as from `_enlarged`, from those measured parts that the run accepts."""
     addresses = [each.address for each in bench.drawing.positions]
+    reference = reference.of_terminals(bench.lengths_mm)
     measured = {
         views: {Path(one.part).name: dict(zip(addresses, one.pins, strict=True)) for one in seen if not one.reasons}
         for views, seen in _seen(bench, chosen, parts).items()

@@ -85,6 +85,11 @@ class Bench:
     adaptation: Adaptation | None = None
     assumed: str = ""
 
+    @property
+    def lengths_mm(self) -> dict[str, float]:
+        """By address, the height of each position's nominal tip above its foot, mm."""
+        return {each.address: float(each.standing_mm or 0.0) for each in self.drawing.positions}
+
     def seen(self, pictures: Mapping[str, Image.Image]) -> dict[str, Image.Image]:
         """Return a part's pictures, by view, as the gauge measures them.
 
@@ -222,13 +227,28 @@ def predictions(run: Path, files: Sequence[Path], options: Options) -> Predictio
     if options.find and bench.adaptation is not None:
         raise InputError(f"--find: expected a run that was not adapted to pictures of a mounted station, got {run}")
     parts, left, problems = grouped(bench, files)
+    # The suffix is added so that `with_suffix` does not cut a part's name at a dot.
+    places = [*(Path(f"{part}.png") for part in parts), *left]
+    return Predictions(outcomes(bench, parts, left, problems), places)
+
+
+def outcomes(
+    bench: Bench, parts: Mapping[str, Mapping[str, Path]], left: Sequence[Path] = (), problems: Sequence[str] = ()
+) -> Iterator[Prediction]:
+    """Measure and judge parts; each is measured when its prediction is read.
+
+    Args:
+        bench: what is needed to judge parts.
+        parts, left, problems: what `grouped` returns: files by part and view, files of no part, and why.
+
+    Raises:
+        InputError: the certificate does not fit the cameras.
+    """
     if bench.gauge.certificate is not None:
         with as_input_error():
             seen = dict.fromkeys(sorted({view for pictures in parts.values() for view in pictures}))
             check_views(bench.gauge.certificate, bench.drawing.cameras, seen)
-    # The suffix is added so that `with_suffix` does not cut a part's name at a dot.
-    places = [*(Path(f"{part}.png") for part in parts), *left]
-    return Predictions(_outcomes(bench, parts, left, problems), places)
+    return _outcomes(bench, parts, left, problems)
 
 
 def grouped(bench: Bench, files: Sequence[Path]) -> tuple[dict[str, dict[str, Path]], list[Path], list[str]]:

@@ -9,12 +9,8 @@ Parts measured by a reference, bent ones among them, show the error itself: they
 be smaller than 1, for those views and axes of which enough was measured.
 """
 
-import csv
-import math
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,6 +19,7 @@ from generator.locating.factors import FEWEST, MOST, by_axis
 from generator.locating.measure import MeasuredPin
 from trainer.core.adaptation import FEWEST as FEWEST_PARTS
 from trainer.core.errors import InputError
+from trainer.gauge.reference import Reference
 from trainer.gauge.run import Triple, Uncertainty
 
 # A reference needs as many pins that are displaced along x, and along y, by at least this share of their limit.
@@ -35,8 +32,6 @@ _ONE = 1.96
 _MOST_SCATTER = 0.25
 _THERE = 0.5
 _SLOPES = 0.9, 1.1
-_COLUMNS = ("part", "address", "dx_mm", "dy_mm")
-_HEIGHT = "height_mm"
 _AXES = ("dx", "dy", "height")
 
 
@@ -165,77 +160,6 @@ def scaled(old: Uncertainty, found: Mapping[str, np.ndarray], slope: float = 1.0
 def _times(first: Triple, second: np.ndarray) -> Triple:
     dx, dy, retraction = (np.array(first) * second).tolist()
     return dx, dy, retraction
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Measures of a reference: by part and address, dx, dy and retraction (3,) in mm; NaN where not stated."""
-
-    measures: Mapping[str, Mapping[str, np.ndarray]]
-
-    @classmethod
-    def read(cls, path: Path) -> "Reference":
-        """Read a CSV file with the columns part, address, dx_mm, dy_mm and, if known, height_mm.
-
-        Raises:
-            InputError: the file or a number in it cannot be read, a column is missing, or a pin is stated twice.
-        """
-        found: dict[str, dict[str, np.ndarray]] = {}
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise InputError(f"--reference {path}: expected a CSV file, got {error}") from None
-        for number, row in enumerate(rows, 2):
-            try:
-                dx, dy = float(row["dx_mm"]), float(row["dy_mm"])
-                height = float(row[_HEIGHT]) if row.get(_HEIGHT) else math.nan
-                values = np.array([dx, dy, -height])
-                if not np.isfinite(values[:2]).all():
-                    raise ValueError("a number that is not finite")
-                part, address = row["part"], row["address"]
-                if not part or not address:
-                    raise ValueError("an empty name")
-            except (KeyError, TypeError, ValueError) as error:
-                raise InputError(
-                    f"--reference {path} line {number}: expected the columns {', '.join(_COLUMNS)} and, if known, "
-                    f"{_HEIGHT}, with numbers in mm, got {error}"
-                ) from None
-            if address in found.setdefault(part, {}):
-                raise InputError(f"--reference {path} line {number}: {part} {address} is stated twice")
-            found[part][address] = values
-        return cls(found)
-
-    def check(
-        self, photographed: Mapping[str, Sequence[str]], views: Collection[str], addresses: Sequence[str]
-    ) -> None:
-        """Check that the file fits the photographs and the drawing.
-
-        Args:
-            photographed: views of each photographed part of the reference, by its path; names are their last parts.
-            views: views of the good parts.
-            addresses: addresses of the drawing.
-
-        Raises:
-            InputError: a part of the file has no photograph, or several parts have its name; a part does not show the
-                views of the good parts; or an address is not on the drawing.
-        """
-        names = Counter(Path(part).name for part in photographed)
-        problems = [f"part {each}: expected a photograph of it, got none" for each in self.measures if not names[each]]
-        problems += [f"part {name}: expected one part of this name, got {n}" for name, n in names.items() if n > 1]
-        problems += [
-            f"part {part}: expected photographs by the views of the good parts ({', '.join(sorted(views))}), got "
-            f"{', '.join(sorted(shown))}"
-            for part, shown in photographed.items()
-            if set(shown) != set(views)
-        ]
-        problems += [
-            f"part {part}: expected addresses on the drawing, such as {addresses[0]}, got {', '.join(unknown)}"
-            for part, pins in self.measures.items()
-            if (unknown := [address for address in pins if address not in addresses])
-        ]
-        if problems:
-            raise InputError([f"--reference: {each}" for each in problems])
 
 
 def corrected(

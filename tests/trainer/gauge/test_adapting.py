@@ -16,10 +16,10 @@ from generator.locating.likeness import Likeness
 from generator.locating.locate import FoundPoints
 from tests.generator.locating.exact_finder import ExactFinder, connectors_text, drawing_of, grey
 from tests.trainer.conftest import tiny_rows, write_dataset
-from trainer import adapt, export, predict
+from trainer import adapt, evaluate, export, predict
 from trainer.core.picture_transform import PictureTransform
 from trainer.core.run_folder import save_tensors
-from trainer.gauge import adapting, prediction
+from trainer.gauge import adapting, prediction, station_uncertainty
 from trainer.gauge.network import GaugeNetwork
 from trainer.gauge.run import GaugeConfig, TrainingConfig, Uncertainty, load_run, save_config, save_uncertainty
 from trainer.gauge.station_parts import Candidate, see, widened
@@ -104,6 +104,13 @@ def test_a_run_is_adapted_and_judges_with_a_larger_u_and_a_warning(station, tmp_
     first = json.loads((tmp_path / "p.json").read_text())[0]
     assert first["model"]["hash"] == sha256_of(out / "best.safetensors") != sha256_of(station[0] / "best.safetensors")
     assert first["warnings"][0].startswith("adapted: ")
+    (tmp_path / "r.csv").write_text("part,address,dx_mm,dy_mm\npart1,r1c1,0,0\n")
+    given = ["--photos", str(station[2]), "--reference", str(tmp_path / "r.csv"), "--out", str(tmp_path / "proof")]
+    assert evaluate.main(["--model", str(out), *given]) == 0
+    proof = json.loads((tmp_path / "proof" / "reference.json").read_text())
+    assert proof["adapted"] in proof["warnings"] and proof["quantities"]["dx"]["pins"] == 1
+    shown = next(pin for pin in first["pins"] if pin["address"] == "r1c1")
+    assert proof["quantities"]["dx"]["largest"]["u"] == pytest.approx(shown["u_dx_mm"], rel=0.2)
     assert export.main(["--model", str(out), "--to", str(tmp_path / "gauge.onnx")]) == 2
     assert adapted((out, *station[1:]), tmp_path / "again") == 2
     assert not (tmp_path / "again").exists()
@@ -116,12 +123,12 @@ def test_too_few_photographs_are_refused_and_leave_no_folder(station, tmp_path, 
     assert not (tmp_path / "adapted").exists()
 
 
-def referenced(station, tmp_path, lines, view: str = "center") -> int:
+def referenced(station, tmp_path, lines, view: str = "center", more: str = "") -> int:
     """Adapt with photographs of 8 more parts and a reference of these lines."""
     for number in range(PARTS):
         photograph(PARTS + number).save(station[2] / f"bent{number}_{view}.png")
     path = tmp_path / "measured.csv"
-    path.write_text("\n".join(["part,address,dx_mm,dy_mm", *lines]) + "\n")
+    path.write_text("\n".join([f"part,address,dx_mm,dy_mm{more}", *lines]) + "\n")
     return adapted(station, tmp_path / "adapted", "--change", "none", "--reference", str(path))
 
 
@@ -137,6 +144,17 @@ def test_a_reference_of_displacements_that_the_gauge_does_not_see_makes_u_larger
     document = json.loads((tmp_path / "adapted" / "adaptation.json").read_text())
     assert document["reference"]["parts"] == PARTS and document["uncertainty_not_measured"] == {"center": ["height"]}
     assert "not measured" in (tmp_path / "adapted" / "report.html").read_text()
+
+
+def test_heights_of_a_reference_are_of_tips_which_a_bend_lowers(station, tmp_path, monkeypatch):
+    given, real = [], station_uncertainty.corrected
+    monkeypatch.setattr(
+        station_uncertainty, "corrected", lambda reference, *rest: given.append(reference) or real(reference, *rest)
+    )
+    lines = [f"bent{number},r1c{pin},0.5,-0.5,-0.1" for number in range(PARTS) for pin in range(1, 10)]
+    assert referenced(station, tmp_path, lines, more=",height_mm") == 0
+    sag = 0.65 * 0.5 / drawing_of().positions[0].standing_mm
+    assert given[0].measures["bent0"]["r1c1"] == pytest.approx([0.5, -0.5, 0.1 - sag])
 
 
 def test_a_reference_that_does_not_fit_the_photographs_is_refused(station, tmp_path, capsys, monkeypatch):

@@ -6,8 +6,9 @@ import pytest
 from blender_scripts.contract.tolerance import Limits
 from generator.locating.measure import MeasuredPin
 from trainer.core.errors import InputError
+from trainer.gauge.reference import Reference
 from trainer.gauge.run import Uncertainty
-from trainer.gauge.station_uncertainty import Reference, check_scatter, completed, corrected, enlargement, scaled
+from trainer.gauge.station_uncertainty import check_scatter, completed, corrected, enlargement, scaled
 
 SIGMA = 0.03
 LIMITS = [Limits(0.8, 0.6, 0.6)]
@@ -152,29 +153,3 @@ def test_bent_pins_that_the_gauge_did_not_see_do_not_count():
     other = Reference({name: {f"x{a}": v for a, v in one.items()} for name, one in reference.measures.items()})
     with pytest.raises(InputError, match="got 0 parts with 0 and 0 such pins"):
         correct(other, seen)
-
-
-def test_a_reference_that_does_not_fit_the_photographs_is_refused():
-    reference = Reference({"p1": {"r1c1": np.zeros(3)}})
-    reference.check({"a/p1": ["center"]}, ["center"], ["r1c1"])
-    for photographed, views, addresses, said in (
-        ({"a/p1": ["center"]}, ["center"], ["A1"], "part p1: expected addresses on the drawing, such as A1, got r1c1"),
-        ({}, ["center"], ["r1c1"], "part p1: expected a photograph"),
-        ({"a/p1": ["center"], "b/p1": ["center"]}, ["center"], ["r1c1"], "part p1: expected one part of this name"),
-        ({"a/p1": ["left"]}, ["center"], ["r1c1"], r"views of the good parts \(center\), got left"),
-    ):
-        with pytest.raises(InputError, match=said):
-            reference.check(photographed, views, addresses)
-
-
-def test_a_reference_is_read_from_csv(tmp_path):
-    path = tmp_path / "measured.csv"
-    path.write_text("part,address,dx_mm,dy_mm,height_mm\np1,r1c1,0.1,-0.2,-0.3\np1,r1c2,0,0,\n")
-    found = Reference.read(path).measures["p1"]
-    assert found["r1c1"].tolist() == [0.1, -0.2, 0.3] and np.isnan(found["r1c2"][2])
-    path.write_text("part,address,dx_mm,dy_mm\np1,r1c1,a,0\n")
-    with pytest.raises(InputError, match="line 2: expected the columns part, address"):
-        Reference.read(path)
-    path.write_text("part,address,dx_mm,dy_mm\np1,r1c1,0,0\np1,r1c1,0.1,0\n")
-    with pytest.raises(InputError, match="line 3: p1 r1c1 is stated twice"):
-        Reference.read(path)

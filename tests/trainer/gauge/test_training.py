@@ -9,6 +9,7 @@ import torch
 
 from generator.locating.locate import View, located, placing_deviations
 from tests.trainer.conftest import dying_in_epoch
+from tests.trainer.gauge.conftest import SMALL
 from tests.trainer.gauge.drawn_parts import DRAWING, KEY, write_drawn
 from trainer.core.errors import InputError
 from trainer.core.run_folder import BEST, read_json
@@ -20,23 +21,15 @@ from trainer.gauge.finder import TorchFinder
 from trainer.gauge.measuring import captures_of, measure_captures, table_of
 from trainer.gauge.run import load_config, load_run
 
-SMALL = ["--pictures", "4", "--lr", "4e-3", "--width", "8"]
-SMALL += ["--seed", "1", "--threads", "1", "--amp", "off", "--device", "cpu"]
+
+@pytest.fixture
+def dataset(drawn_dataset: Path) -> Path:
+    return drawn_dataset
 
 
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_drawn(tmp_path_factory.mktemp("drawn") / "set", {"train": 40, "validation": 8, "test": 6})
-
-
-@pytest.fixture(scope="module")
-def run(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("gauge") / "run"
-    assert (
-        main(["--data", str(dataset), "--out", str(out), "--epochs", "40", "--edges", "6", "--ema", "0.98", *SMALL])
-        == 0
-    )
-    return out
+@pytest.fixture
+def run(drawn_run: Path) -> Path:
+    return drawn_run
 
 
 def test_true_poses_project_the_drawing_onto_the_truth(dataset: Path) -> None:
