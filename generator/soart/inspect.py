@@ -182,11 +182,16 @@ def _say(options: argparse.Namespace, promise: str, count: int, what: str, lacks
 
 def _warn_of_unnoticed(inspection: InspectionModel, begin: str = "") -> None:
     """Warn of pins that are never OK, because even a missing one would not be noticed."""
-    pins = inspection.table.pins if inspection.table else ()
-    for reason in unnoticed_pins(inspection.unnoticed, len(pins)):
+    if inspection.table is None:
         print(
-            f"warning: {begin}{reason}; such a pin is UNSURE, never OK: see whether pins are bent in the OK pictures, "
-            "or give more of them"
+            f"note: {begin}without boxes of pins (--positions), whole pictures are compared, and a small defect, such "
+            "as a missing pin, can be OK"
+        )
+        return
+    for reason in unnoticed_pins(inspection.unnoticed, len(inspection.table.pins)):
+        print(
+            f"warning: {begin}{reason}. These pins are UNSURE, never OK. Perhaps they are bent or missing in some OK "
+            "pictures, small (a larger --grid may help), or not in their boxes"
         )
 
 

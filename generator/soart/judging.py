@@ -18,7 +18,7 @@ from generator.io.pictures import open_picture
 from generator.io.png_mark import has_mark, marked_png
 from generator.locating.straightening import NotFoundError, Straightener
 from generator.soart.figure import figure, overlay, sheet_of_views, unreadable
-from generator.soart.inspection import Finding, InspectionModel, as_values
+from generator.soart.inspection import UNNOTICED, Finding, InspectionModel, as_values
 from generator.soart.part_model import PartFinding, PartInspectionModel, Unjudged, reasons_of, verdict_of
 from generator.soart.verdict_log import MARK, VerdictLog, files_of
 from generator.soart.watch import Arrival
@@ -271,7 +271,7 @@ def _record(log: VerdictLog, envelope: Envelope, **more: Any) -> None:
 def _line(path: Path, finding: Finding) -> str:
     said = _bad_pins(finding)
     return f"{finding.verdict}  {path.name}  score {finding.score:.2f} times the limit" + "".join(
-        f"  {one}" for one in (*([", ".join(said)] if said else []), *_other_reasons(finding.reasons))
+        f"  {one}" for one in (*([", ".join(said)] if said else []), *_other_reasons(finding.reasons, bool(said)))
     )
 
 
@@ -285,16 +285,18 @@ def _line_of_part(part: str, found: PartFinding) -> str:
     score = "" if found.score is None else f"  score {found.score:.2f} times the limit"
     by_view = ", ".join(f"{view} {verdict_of(one)}" for view, one in found.by_view.items())
     return f"{found.verdict}  {part}  ({by_view}){score}" + "".join(
-        f"  {one}" for one in (*([", ".join(said)] if said else []), *_other_reasons(found.reasons))
+        f"  {one}" for one in (*([", ".join(said)] if said else []), *_other_reasons(found.reasons, bool(said)))
     )
 
 
 def _bad_pins(finding: Finding) -> list[str]:
-    return [f"{pin.measure.address} ({pin.measure.hint})" for pin in finding.pins if pin.is_named]
+    named = [pin.measure for pin in finding.pins if pin.is_named and pin.measure.hint != UNNOTICED]
+    return [f"{pin.address} ({pin.hint})" for pin in named]
 
 
-def _other_reasons(reasons: Sequence[str]) -> list[str]:
-    return [reason for reason in reasons if not reason.startswith(("pin:", "anomaly:"))]
+def _other_reasons(reasons: Sequence[str], names_pins: bool) -> list[str]:
+    """Return the reasons that no named pin states; an anomaly is stated if no pin is named."""
+    return [reason for reason in reasons if not reason.startswith(("pin:", *(["anomaly:"] if names_pins else [])))]
 
 
 def _png(picture: Image.Image) -> bytes:

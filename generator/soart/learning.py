@@ -236,6 +236,10 @@ def _aligned_on_pins(
     pins = align_on_pins(model, (one.small for one in golden.kept), boxes, image)
     if network:
         FeatureStage.fit(model, network)
+        return pins
+    if not golden.warnings:
+        warn_of_doubtful(golden, model.scores_)  # scores may be lower now, and reveal what they hid before
+        print(*golden.warnings, sep="\n", end="\n" if golden.warnings else "")
     return pins
 
 

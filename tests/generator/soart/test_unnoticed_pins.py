@@ -1,14 +1,14 @@
 """A pin that would not even be missed, because the OK pictures differ too much there, is UNSURE, never OK."""
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from generator.__main__ import main
 from generator.soart.estimator import SoartC
 from generator.soart.inspection import InspectionModel
+from generator.soart.missing_pins import without_pins
 from generator.soart.part_model import PartInspectionModel
-from generator.soart.pins import without_pins
+from generator.soart.pins import Pin, PinTable
 from generator.verdict.envelope import Verdict
 from tests.generator.soart.drawn_pins import PINS, drawn, model_of
 
@@ -34,7 +34,7 @@ def test_pins_that_are_bent_in_a_third_of_the_ok_pictures_are_unsure_if_nothing_
         assert finding.verdict == Verdict.UNSURE
         assert [pin.measure.address for pin in finding.pins if pin.decision == "UNSURE"] == NAMES
         (reason,) = finding.reasons
-        assert reason.startswith("unnoticed: 2 of 12 pins (r1c4, r2c3): even a missing pin would not be noticed")
+        assert reason.startswith("unnoticed: 2 of 12 pins (r1c4, r2c3): even a missing pin might not be noticed")
     other = inspection.inspect(drawn(72, bent=[(5, (500.0, 0.0))]))
     assert other.verdict == Verdict.NG and other.reasons[0].startswith("pin: r1c6, ")
 
@@ -56,13 +56,29 @@ def test_a_pin_that_another_view_would_miss_is_judged():
     assert set(without_boxes["center"].unnoticed) >= set(NAMES) and without_boxes["left"].unnoticed == []
 
 
+def test_a_pin_that_some_ok_pictures_lack_is_never_ok():
+    gone = [(BENT[0], (500.0, 0.0))]
+    for count, lacking in ((9, 4), (12, 4), (20, 5), (20, 7)):
+        inspection = model_of([drawn(seed, bent=gone if seed < lacking else []) for seed in range(count)])
+        finding = inspection.inspect(drawn(70, bent=gone))
+        assert finding.verdict == Verdict.UNSURE and finding.pins[BENT[0]].decision == "UNSURE", (count, lacking)
+
+
+def test_a_box_in_which_no_ok_picture_shows_a_pin_is_never_ok():
+    inspection = model_of([drawn(seed, bent=[(2, (500.0, 0.0))]) for seed in range(9)])
+    assert inspection.unnoticed == ["r1c3"]
+
+
 def test_a_picture_without_its_pins_is_that_of_the_housing():
-    box = (slice(20, 40), slice(20, 40))
-    bright = without_pins(drawn(1), [(slice(25, 43), slice(21, 39))])
-    assert bright[25:43, 21:39].max() < 0.2 < drawn(1)[25:43, 21:39].max()
-    dark = np.full((60, 60, 3), 0.8, np.float32)
-    dark[27:33, 27:33] = 0.1
-    assert without_pins(dark, [box]).min() == pytest.approx(0.8)
+    pins = [Pin("r1c1", (26, 26, 42, 42)), Pin("r1c2", (46, 27, 54, 41))]
+    for sign in (1, -1):  # bright pins, and dark ones
+        picture = np.where(drawn(1) > 0, 0.5 + sign * 0.5 * (drawn(1) - 0.12), 0.0).astype(np.float32)
+        table = PinTable(pins, np.stack([picture] * 3), picture)
+        for shown in (picture, np.repeat(picture[:, :, None], 3, axis=2)):
+            cut = without_pins(shown, picture, table, [0, 1])
+            changed = np.abs(cut - shown) > 0.05
+            assert np.abs(cut[24:44, 22:58] - 0.5).max() < 0.06 < np.abs(shown[24:44, 22:58] - 0.5).max()
+            assert 20 < changed.reshape(*picture.shape, -1).any(axis=2).sum() < 90  # the pins alone
 
 
 def test_the_command_warns_and_says_unsure(tmp_path, capsys):
