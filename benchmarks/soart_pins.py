@@ -30,12 +30,14 @@ from benchmarks.soart_dark import METHODS, scores_of
 from benchmarks.soart_evaluation import auroc, pins_of
 from benchmarks.soart_features import maps_of
 from blender_scripts.contract.errors import InputError
+from generator.io.pictures import open_picture
 from generator.soart.estimator import SoartC
 from generator.soart.feature_file import FeatureNetwork, read_feature_file
 from generator.soart.inspection import InspectionModel, read_picture
 from generator.soart.learning import DEFAULTS
 from generator.soart.pin_places import align_on_pins, pins_in_unit_space
 from generator.soart.pins import Pin, as_box
+from generator.verdict.gates import PictureGates
 
 NOT_MARKED, BENT, GOOD = range(3)
 HALF_PX = 7.0
@@ -47,11 +49,13 @@ class Photo:
     """A photo.
 
     Attributes:
+        path: its file.
         image: (H, W) grey floats in [0, 1].
         marks: (n, 2) x and y, px, of the marked pins.
         labels: (n,) BENT or GOOD.
     """
 
+    path: Path
     image: np.ndarray
     marks: np.ndarray
     labels: np.ndarray
@@ -79,7 +83,7 @@ def read(image: Path, mask: Path) -> Photo:
     numbers = range(1, count + 1)
     centres = np.array(ndimage.center_of_mass(marked > 0, spots, numbers)).reshape(-1, 2)
     labels = np.array([np.bincount(marked[spots == number]).argmax() for number in numbers])
-    return Photo(read_picture(image), centres[:, ::-1], labels)
+    return Photo(image, read_picture(image), centres[:, ::-1], labels)
 
 
 def photos_by_size(folder: Path) -> list[list[Photo]]:
@@ -153,7 +157,9 @@ def judge(
         places = pins[others[0]].places
         boxes = [Pin(str(n), as_box((*(at - HALF_PX), *(at + HALF_PX)))) for n, at in enumerate(places)]
         whole = pins_in_unit_space(model, boxes, images[0])
-        inspection = InspectionModel(model, align_on_pins(model, images, boxes, images[0]) if on_pins else whole)
+        gates = PictureGates.of(open_picture(photos[one].path, photos[one].path.name) for one in others)
+        place = align_on_pins(model, images, boxes, images[0]) if on_pins else whole
+        inspection = InspectionModel(model, place, gates)
         scores = {name: values[0] for name, values in scores_of(inspection, [photo.image]).items()}
         seen = model.look(photo.image).seen[None]
         for name, maps in itertools.islice(maps_of(model, seen, networks), 1, None):  # the first is SOARTC's

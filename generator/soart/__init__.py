@@ -19,6 +19,7 @@ aligned          pictures resampled onto the mean picture's pixels; grey values
 limits           limits set from OK parts, and the false alarm rate to be expected
 pins             measures of each pin by the RT method, and a hint in words at how an NG pin differs
 pin_places       places of the pins in the mean picture
+missing_pins     pins that would not be missed, which are never OK
 inspection       a unit space with the connector's pins, and the verdict on one picture
 part_model       the verdict on a part shown by several views, each with a unit space of its own
 saved_space      reading and checking the file of a unit space
