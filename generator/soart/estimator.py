@@ -236,8 +236,8 @@ class SoartC:
         shown = evidence(grey(seen), within, grey(self.reference_), self.core_, self.turned)
         if placed.pose != whole:  # the alignment that shows the part better: the other one may have been led astray
             other = evidence(grey(as_whole), within, grey(self.reference_), self.core_, self.turned)
-            best = min(shown, other, key=lambda one: one.residual)
-            shown = replace(best, upright=max(shown.upright, other.upright))
+            best, up = min(shown, other, key=lambda one: one.residual), max(shown, other, key=lambda one: one.upright)
+            shown = replace(best, upright=up.upright, turn_deg=up.turn_deg)
         return Look(_as_picture(degrees, placed), seen, maps, degrees, placed, shown)
 
     def degrees_of_aligned(self, seen: np.ndarray) -> np.ndarray:

@@ -190,8 +190,8 @@ def _warn_of_unnoticed(inspection: InspectionModel, begin: str = "") -> None:
         return
     for reason in unnoticed_pins(inspection.unnoticed, len(inspection.table.pins)):
         print(
-            f"warning: {begin}{reason}. These pins are UNSURE, never OK. Perhaps they are bent or missing in some OK "
-            "pictures, small (a larger --grid may help), or not in their boxes"
+            f"warning: {begin}{reason}. A pin named here is UNSURE, never OK. Perhaps it is bent or missing in some OK "
+            "pictures, small (a larger --grid may help), or not in its box"
         )
 
 

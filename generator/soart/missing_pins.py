@@ -44,15 +44,15 @@ def unnoticed(model: SoartC, table: PinTable, picture_limit: float, pin_limit: f
     count = len(model.members_)
     chosen = np.unique(np.linspace(0, count - 1, min(count, PICTURES)).round().astype(int))
     groups = _apart(table.parts)
-    usual, missing = np.zeros((len(chosen), len(table.pins))), np.zeros((len(chosen), len(table.pins)))
+    is_shown = table.least_contrast >= LEAST_LIMIT
+    usual = 0.0 if is_shown.all() else np.max([scores(one) for one in model.members_], axis=0)
+    missing = np.zeros((len(chosen), len(table.pins)))
     for row, member in enumerate(chosen):
-        usual[row] = scores(model.members_[member])
         for group in groups:
             cut = without_pins(model.members_[member], grey(model.reference_), table, group)
             missing[row, group] = scores(cut)[group]
     found = np.median(missing, axis=0)
-    is_shown = (table.least_contrast >= LEAST_LIMIT) | (found >= APART * usual.max(axis=0))
-    is_noticed = (found >= NOTICED) & is_shown
+    is_noticed = (found >= NOTICED) & (is_shown | (found >= APART * usual))
     return [pin.address for pin, noticed in zip(table.pins, is_noticed, strict=True) if not noticed]
 
 

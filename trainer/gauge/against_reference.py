@@ -66,6 +66,11 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     """
     if out.resolve().is_relative_to(asked.photos.resolve()):
         raise InputError(f"--out {out}: expected a folder outside of the photographs {asked.photos}, got one in it")
+    if asked.reference.resolve() == (out / PINS).resolve():
+        raise InputError(
+            f"--reference {asked.reference}: expected a file that the results do not replace, got {PINS} of --out "
+            f"{out}; rename it, or give another --out"
+        )
     if not own_folder:
         results_folder.check(out, asked.run, DOCUMENT, files_of, files_of({}))
     reference = Reference.read(asked.reference)

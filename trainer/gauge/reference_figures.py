@@ -48,7 +48,7 @@ def figures(pins: pd.DataFrame, name: str) -> dict[str, Any]:
         "parts": int(known.part.nunique()),
         "not_compared": {why: int(left[why]) for why in NOT_COMPARED if why in left},
     }
-    found["few"] = f"shown by few parts: {found['parts']}" if found["parts"] < FEWEST_PARTS else ""
+    found["few"] = f"shown by few parts: {found['parts']}" if 0 < found["parts"] < FEWEST_PARTS else ""
     if not len(known):
         return found
     true, measured = known[f"reference_{name}"].to_numpy(), known[f"measured_{name}"].to_numpy()
@@ -148,7 +148,7 @@ def _entry(row: pd.Series, name: str) -> dict[str, Any]:
 def _counted(table: pd.DataFrame, verdicts: pd.Series) -> dict[str, Any]:
     matrix = {
         str(truth): {str(one): int(((table.truth == truth) & (verdicts == one)).sum()) for one in Verdict}
-        for truth in (Verdict.OK, Verdict.NG)
+        for truth in (Verdict.OK, Verdict.NG, UNKNOWN)
     }
     return {"matrix": matrix, UNKNOWN: int((table.truth == UNKNOWN).sum())}
 
@@ -166,13 +166,14 @@ def _said(row: pd.Series, tolerance: Tolerance, covers: Collection[str]) -> str:
     texts = []
     for name, limit in (
         (TRUE_POSITION, f"{limits.true_position_mm:g}"),
-        (HEIGHT, f"-{limits.retraction_mm:g} to {limits.protrusion_mm:g}"),
+        (HEIGHT, f"of the terminal, without its bend: -{limits.retraction_mm:g} to {limits.protrusion_mm:g}"),
     ):
         stated, measured = row[f"reference_{name}"], row[f"measured_{name}"]
         if name not in covers or np.isnan(stated):
             continue
         got = f"{measured:.3f} ± {row[f'u_{name}']:.3f}" if np.isfinite(measured) else row[f"not_compared_{name}"]
         texts.append(f"{name.replace('_', ' ')} {stated:.3f} mm (limit {limit}), gauge: {got}")
+    texts = texts or [f"gauge: {row.decision}"]
     return f"{row.part} {row.address} {', '.join(texts)}"
 
 
@@ -182,6 +183,6 @@ def _proof(escapes: int, ng: int, bound: float) -> str:
     said = (
         f"{escapes} of {ng} NG parts called OK (escapes): with 95 % confidence at most {bound:.1%} of such parts escape"
     )
-    if bound <= _LITTLE:
+    if bound <= _LITTLE or ng >= parts_needed(_LITTLE):
         return said
     return f"{said}; few parts prove little: {parts_needed(_LITTLE)} NG parts without an escape prove {_LITTLE:.0%}"

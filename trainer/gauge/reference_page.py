@@ -39,11 +39,12 @@ def lines(document: Mapping[str, Any]) -> list[str]:
     for who in ("pins", "parts"):
         counts = decided[who]
         for truth, by in counts["matrix"].items():
-            total, word = sum(by.values()), "good" if truth == Verdict.OK else "NG"
-            shown = ", ".join(f"{number} {verdict}" for verdict, number in by.items())
-            found.append(f"{word} {who} by the reference: {total}" + (f": {shown}" if total else ""))
-        if counts[UNKNOWN]:
-            found.append(f"{who} whose truth is unknown: {counts[UNKNOWN]} ({_UNKNOWN[who]})")
+            total = sum(by.values())
+            shown = ": " + ", ".join(f"{number} {verdict}" for verdict, number in by.items()) if total else ""
+            if truth != UNKNOWN:
+                found.append(f"{'good' if truth == Verdict.OK else 'NG'} {who} by the reference: {total}{shown}")
+            elif total:
+                found.append(f"{who} whose truth is unknown: {total}{shown} ({_UNKNOWN[who]})")
     for title, key in (("escape", "escaped"), ("overkill", "overkilled")):
         found += _first(title, decided["parts"][key])
         found += _first(f"{title} of a pin", decided["pins"][key])

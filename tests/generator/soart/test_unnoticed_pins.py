@@ -58,8 +58,8 @@ def test_a_pin_that_another_view_would_miss_is_judged():
 
 def test_a_pin_that_some_ok_pictures_lack_is_never_ok():
     gone = [(BENT[0], (500.0, 0.0))]
-    for count, lacking in ((9, 4), (12, 4), (20, 5), (20, 7)):
-        inspection = model_of([drawn(seed, bent=gone if seed < lacking else []) for seed in range(count)])
+    for count, lacking in ((9, (0, 1, 2, 3)), (12, (0, 1, 2, 3)), (20, (1, 4, 9, 12, 15)), (30, (2, 6, 10))):
+        inspection = model_of([drawn(seed, bent=gone if seed in lacking else []) for seed in range(count)])
         finding = inspection.inspect(drawn(70, bent=gone))
         assert finding.verdict == Verdict.UNSURE and finding.pins[BENT[0]].decision == "UNSURE", (count, lacking)
 

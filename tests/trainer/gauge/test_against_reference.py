@@ -175,7 +175,10 @@ def test_overkill_is_named_and_parts_of_which_too_little_is_known_are_not_good(p
     document = proof(zero, "--judge", "presence,true_position")
     parts = document["decisions"]["parts"]
     assert parts["overkill"]["count"] == parts["overkill"]["of"] == 6 == len(parts["overkilled"])
-    assert parts["unknown"] == 3 and "no part is NG by the reference" in parts["proof"]
+    assert (
+        parts["unknown"] == 3 == sum(parts["matrix"]["unknown"].values())
+        and "no part is NG by the reference" in parts["proof"]
+    )
     assert document["quantities"]["dx"]["slope"] is None
     assert document["quantities"]["dx"]["slope_note"] == "not told: the reference's pins are hardly displaced"
     without = [{key: value for key, value in line.items() if key != "height_mm"} for line in zero]
@@ -185,7 +188,7 @@ def test_overkill_is_named_and_parts_of_which_too_little_is_known_are_not_good(p
         "pins": 0,
         "parts": 0,
         "not_compared": {"not in the reference": len(zero)},
-        "few": "shown by few parts: 0",
+        "few": "",
     }
 
 
@@ -227,6 +230,10 @@ def test_earlier_results_are_replaced_and_files_of_others_stay(proof, drawn_run,
     assert "got other files, whose names the results need: report.html" in capsys.readouterr().err
     assert main([*base, "--out", str(station[0] / "proof")]) == 2
     assert "expected a folder outside of the photographs" in capsys.readouterr().err
+    own = tmp_path / "proof" / "reference.csv"
+    before = own.read_bytes()
+    assert main([*base[:-1], str(own), "--out", str(tmp_path / "proof")]) == 2
+    assert "expected a file that the results do not replace" in capsys.readouterr().err and own.read_bytes() == before
 
 
 @pytest.mark.parametrize(
