@@ -148,9 +148,12 @@ def test_a_reference_of_displacements_that_the_gauge_does_not_see_makes_u_larger
 
 def test_heights_of_a_reference_are_of_tips_which_a_bend_lowers(station, tmp_path, monkeypatch):
     given, real = [], station_uncertainty.corrected
-    monkeypatch.setattr(
-        station_uncertainty, "corrected", lambda reference, *rest: given.append(reference) or real(reference, *rest)
-    )
+
+    def spied(reference, *rest):
+        given.append(reference)
+        return real(reference, *rest)
+
+    monkeypatch.setattr(station_uncertainty, "corrected", spied)
     lines = [f"bent{number},r1c{pin},0.5,-0.5,-0.1" for number in range(PARTS) for pin in range(1, 10)]
     assert referenced(station, tmp_path, lines, more=",height_mm") == 0
     sag = 0.65 * 0.5 / drawing_of().positions[0].standing_mm
