@@ -57,7 +57,8 @@ def curve(init: str, taught: bool) -> tuple[Point, ...]:
     """Read the curve of trainings that begin with the weights `init`: RANDOM, RUN or BASE; by rising pictures.
 
     Of several trainings with equally many pictures, those with --measure-weight count if there are any and the new
-    training has it (`taught`), and of these the ones with the most epochs.
+    training has it (`taught`), and of these the ones with the most epochs. Then trainings without it that reached less
+    than one with it and fewer pictures do not count.
     """
     with CURVES.open(encoding="utf-8", newline="") as file:
         every = [row for row in csv.DictReader(file) if row["init"] == init]
@@ -69,6 +70,8 @@ def curve(init: str, taught: bool) -> tuple[Point, ...]:
         columns = ("balanced_accuracy", "low", "high")
         shares = np.array([[float(row[name]) for name in columns] for row in own if _rank(row) == best])
         share, low, high = shares[:, 0].mean().item(), shares[:, 1].min().item(), shares[:, 2].max().item()
+        if taught and not best[0] and found and share < found[-1].share:
+            continue  # without the option, more pictures reached less than fewer pictures with it
         found.append(Point(pictures, share, low, high, best[1]))
     return tuple(found)
 
