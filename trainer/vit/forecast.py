@@ -63,7 +63,7 @@ def curve(init: str, taught: bool) -> tuple[Point, ...]:
     with CURVES.open(encoding="utf-8", newline="") as file:
         every = [row for row in csv.DictReader(file) if row["init"] == init]
     rows = [row for row in every if taught or MEASURES not in row["options"]]
-    found = []
+    found = list[Point]()
     for pictures in sorted({int(row["pictures"]) for row in rows}):
         own = [row for row in rows if int(row["pictures"]) == pictures]
         best = max(map(_rank, own))
