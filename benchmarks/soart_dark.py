@@ -29,9 +29,9 @@ from scipy import ndimage
 from benchmarks.soart_dark_plan import rows
 from benchmarks.soart_evaluation import picture
 from generator.io.pin_boxes import read_pin_boxes
-from generator.soart.estimator import SoartC
 from generator.soart.inspection import InspectionModel
-from generator.soart.learning import DEFAULTS
+from generator.soart.learning import model_with
+from generator.soart.missing_pins import score_of
 from generator.soart.pin_places import align_on_pins
 from generator.soart.pins import Pin, as_box
 
@@ -161,8 +161,7 @@ def unit_spaces(cell: Cell, pool: list[Capture]) -> Iterator[list[Capture]]:
 
 def inspection_model_of(renders: Path, chosen: list[Capture]) -> InspectionModel:
     """Make the unit space of all chosen pictures by the default settings, with the pins of the first picture."""
-    settings = dict(DEFAULTS)
-    model = SoartC(rotation_deg=settings.pop("rotation"), **settings).fit([one.image for one in chosen])
+    model = model_with({}).fit([one.image for one in chosen])
     first = chosen[0]
     boxes = read_pin_boxes(renders / "records" / f"{first.run}.json")[0]
     x, y = first.shift
@@ -209,9 +208,7 @@ def scores_of(inspection: InspectionModel, judged: Iterable[np.ndarray]) -> dict
         pins = table.measure(look.seen, look.degrees)
         found["SOARTC"].append([pin.anomaly for pin in pins])
         found["RT method"].append([pin.degree for pin in pins])
-        found["inspect"].append(
-            [max(inspection._pin_score(pin), pin.anomaly / inspection.picture_limit) for pin in pins]
-        )
+        found["inspect"].append([score_of(pin, inspection.picture_limit, inspection.pin_limit) for pin in pins])
         for name, method in plain.items():
             drawn = method(look.seen)
             found[name].append([float(drawn[part].max()) for part in table.parts])

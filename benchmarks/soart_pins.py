@@ -31,10 +31,9 @@ from benchmarks.soart_evaluation import auroc, pins_of
 from benchmarks.soart_features import maps_of
 from blender_scripts.contract.errors import InputError
 from generator.io.pictures import open_picture
-from generator.soart.estimator import SoartC
 from generator.soart.feature_file import FeatureNetwork, read_feature_file
 from generator.soart.inspection import InspectionModel, read_picture
-from generator.soart.learning import DEFAULTS
+from generator.soart.learning import model_with
 from generator.soart.pin_places import align_on_pins, pins_in_unit_space
 from generator.soart.pins import Pin, as_box
 from generator.verdict.gates import PictureGates
@@ -152,8 +151,7 @@ def judge(
     for number, photo in enumerate(photos):
         others = [one for one in range(len(photos)) if one != number]
         images = [photos[one].image for one in others]
-        settings = dict(DEFAULTS)
-        model = SoartC(rotation_deg=settings.pop("rotation"), **settings).fit(images)
+        model = model_with({}).fit(images)
         places = pins[others[0]].places
         boxes = [Pin(str(n), as_box((*(at - HALF_PX), *(at + HALF_PX)))) for n, at in enumerate(places)]
         whole = pins_in_unit_space(model, boxes, images[0])

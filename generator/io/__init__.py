@@ -6,6 +6,7 @@ drawing        draws boxes, verdicts and captions on pictures, and sheets of pic
 lettering      letters on pictures: texts are shortened or broken into lines
 json_text      parses JSON strictly: no key twice in an object
 csv_text       rows as the text of a CSV file
+wording        words of messages that several commands print
 srgb           the sRGB coding of linear light
 mask_files     separates the masks of an anomaly data set from its photographs
 pin_boxes      reads the file of the option `--positions`: the boxes of the pins in a picture

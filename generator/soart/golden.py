@@ -29,6 +29,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from generator.io.pictures import open_picture
+from generator.io.wording import some_of
 from generator.soart.aligned import greys
 from generator.soart.anomaly_degree import box_mean
 from generator.soart.estimator import FEWEST, SoartC
@@ -101,9 +102,8 @@ class Golden:
         """Return lines for the user: OK pictures set aside, with reasons; OK pictures that are copies; `warnings`."""
         said = [f"OK picture {name} is set aside: {reason}" for name, reason in self.set_aside.items()]
         if self.copies:
-            some = [f"{copy} (copy of {original})" for copy, original in list(self.copies.items())[:SHOWN]]
-            more = f" and {len(self.copies) - SHOWN} more" if len(self.copies) > SHOWN else ""
-            said.append(f"copies among the OK pictures count once: {', '.join(some)}{more}")
+            copies = [f"{copy} (copy of {original})" for copy, original in self.copies.items()]
+            said.append(f"copies among the OK pictures count once: {some_of(copies)}")
         return [*said, *self.warnings]
 
     def to_json(self) -> dict[str, object]:

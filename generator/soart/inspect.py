@@ -32,10 +32,11 @@ from blender_scripts.contract.errors import InputError
 from generator.io.output_file import LONGEST_NAME, check_file, check_folder
 from generator.io.pictures import find_pictures, is_picture, passed_over, pictures_in
 from generator.io.view_names import parts_of, view_list
+from generator.io.wording import some_of
 from generator.soart.estimator import FEWEST
 from generator.soart.inspection import InspectionModel, unnoticed_pins
 from generator.soart.judging import Judge, PartJudge, bytes_of
-from generator.soart.learning import DEFAULTS, EDGE_GRID, MOST_NAMED, few_of, inspection_model_of, part_model_of
+from generator.soart.learning import DEFAULTS, EDGE_GRID, few_of, inspection_model_of, part_model_of
 from generator.soart.part_model import is_of_parts
 from generator.soart.straighteners import OF_MODEL
 from generator.soart.verdict_log import VerdictLog, files_of, foreign_files, other_pictures
@@ -285,10 +286,9 @@ def _claim(path: Path, stem: str, figures: bool, taken: dict[str, Path], what: s
 def _check_free(out: Path, names: Iterable[str]) -> None:
     """Check that output files replace only those of earlier verdicts; InputError if some are others."""
     if foreign := foreign_files(out, names):
-        more = f" and {len(foreign) - MOST_NAMED} more" if len(foreign) > MOST_NAMED else ""
         raise InputError(
             f"--out {out}: expected an empty folder or verdicts of an earlier inspection, got other files, whose names "
-            f"the verdicts need: {', '.join(foreign[:MOST_NAMED])}{more}; give another --out"
+            f"the verdicts need: {some_of(foreign)}; give another --out"
         )
 
 

@@ -33,6 +33,7 @@ from PIL import Image
 
 from blender_scripts.contract.errors import InputError
 from generator.io.pictures import open_picture
+from generator.io.wording import some_of
 from generator.soart import missing_pins
 from generator.soart.aligned import grey, greys
 from generator.soart.estimator import Look, SoartC
@@ -62,7 +63,6 @@ REACH = 1.5
 NOT_SEEN, NOT_JUDGED = "not_seen", "not_judged"
 BESIDE = "an anomaly lies beside it, as the tip of a bent pin does"
 UNNOTICED = "even a missing pin might not be noticed"
-MOST_NAMED = 5
 # Key of a model's notes that states how pictures were straightened (`generator.soart.straighteners`), if they were.
 STRAIGHTENED = "straightened"
 
@@ -239,7 +239,7 @@ class InspectionModel:
         peaks = standing_out(look.degrees / np.float32(self.picture_limit))[:, 4:]
         lost = self._reasons_not_found(look)
         pins = self._judged_pins(look, peaks, doubts, bool(lost))
-        pin_score = max((self._pin_score(pin.measure) for pin in pins if pin.decision != NOT_SEEN), default=0.0)
+        pin_score = max((pin.measure.score(self.pin_limit) for pin in pins if pin.decision != NOT_SEEN), default=0.0)
         score = max(picture_score, pin_score)
         if not math.isfinite(score):  # a comparison with it would say OK
             raise ValueError(
@@ -350,7 +350,7 @@ class InspectionModel:
         judged, unnoticed = [], set(self.unnoticed)
         for number, pin in enumerate(self.table.measure(seen, look.degrees)):
             part = self.table.parts[number]
-            score = self._pin_score(pin)
+            score = pin.score(self.pin_limit)
             is_bad = score > 1 or holds(part, peaks[:, 1:])
             is_sure = score > 1 + doubts.pin or holds(part, high[:, 1:])
             hint = self.table.hint(seen, number) if is_bad else BESIDE if number in beside else ""
@@ -364,9 +364,6 @@ class InspectionModel:
         """List `Finding.boxes`, with the degrees by which the picture is judged: `relative` is resampled from them."""
         places = placed.to_picture(peaks[:, 1:] + 0.5)
         return boxes_of(relative, np.column_stack([peaks[:, 0], places]), REACH / float(placed.reduction.min()))
-
-    def _pin_score(self, pin: PinMeasure) -> float:
-        return max(pin.degree / self.pin_limit, pin.fading if pin.fading > 1 else 0.0)
 
     def _pin_boxes(self, placed: Placed) -> tuple[tuple[float, ...], ...]:
         return tuple(
@@ -391,8 +388,7 @@ class InspectionModel:
 
 def unnoticed_pins(addresses: Sequence[str], count: int) -> list[str]:
     """Say which of `count` pins would not be missed: one reason, or none if there is no such pin."""
-    more = f" and {len(addresses) - MOST_NAMED} more" if len(addresses) > MOST_NAMED else ""
-    which = f"{len(addresses)} of {count} pins ({', '.join(addresses[:MOST_NAMED])}{more})"
+    which = f"{len(addresses)} of {count} pins ({some_of(addresses)})"
     return [f"unnoticed: {which}: {UNNOTICED}"] if addresses else []
 
 

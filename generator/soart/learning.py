@@ -18,6 +18,7 @@ from generator.io.pictures import find_pictures, open_picture, passed_over, pict
 from generator.io.pin_boxes import PinBox, read_pin_boxes
 from generator.io.png_mark import has_mark
 from generator.io.view_names import parts_of, view_of
+from generator.io.wording import MOST_NAMED
 from generator.locating.straightening import NotFoundError, Straightener
 from generator.soart.estimator import FEWEST, SoartC
 from generator.soart.feature_file import FeatureNetwork, read_feature_file
@@ -40,7 +41,6 @@ DEFAULTS: dict[str, Any] = {
     "rotation": 3.0,
     "above": 0,
 }
-MOST_NAMED = 5
 # Largest share of OK photographs in which a gauge does not find the part.
 MOST_LOST = 0.25
 
@@ -129,7 +129,12 @@ def _name(folder: Path, path: Path) -> str:
 
 def _model(options: argparse.Namespace) -> SoartC:
     chosen = {name: value for name in DEFAULTS if (value := getattr(options, name)) is not None}
-    settings = DEFAULTS | ({"grid": EDGE_GRID} if options.edge else {}) | chosen
+    return model_with(({"grid": EDGE_GRID} if options.edge else {}) | chosen)
+
+
+def model_with(changed: Mapping[str, Any]) -> SoartC:
+    """Return a model, not fitted, with the default settings of `inspect` but for those that are `changed`, by name."""
+    settings = {**DEFAULTS, **changed}
     return SoartC(rotation_deg=settings.pop("rotation"), **settings)
 
 

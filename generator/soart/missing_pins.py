@@ -58,7 +58,7 @@ def unnoticed(model: SoartC, table: PinTable, picture_limit: float, pin_limit: f
 
 def score_of(pin: PinMeasure, picture_limit: float, pin_limit: float) -> float:
     """Return a pin's largest score, 1 at the limit."""
-    return max(pin.anomaly / picture_limit, pin.degree / pin_limit, pin.fading if pin.fading > 1 else 0.0)
+    return max(pin.anomaly / picture_limit, pin.score(pin_limit))
 
 
 def without_pins(picture: np.ndarray, reference: np.ndarray, table: PinTable, numbers: Sequence[int]) -> np.ndarray:

@@ -92,6 +92,10 @@ class PinMeasure:
     fading: float = 0.0
     hint: str = ""
 
+    def score(self, limit: float) -> float:
+        """Return the pin's own score, 1 at the limit: of its degree, with this `limit`, and of `fading` above 1."""
+        return max(self.degree / limit, self.fading if self.fading > 1 else 0.0)
+
     def to_json(self) -> dict[str, Any]:
         """Return the measures as a pin's entry in the JSON document of a verdict."""
         return {

@@ -18,6 +18,7 @@ from generator.io import pictures as decoder
 from generator.io.checksum import sha256_of
 from generator.io.png_mark import has_mark, marked_png
 from generator.io.view_names import parts_of
+from generator.io.wording import some_of
 from generator.verdict.envelope import Envelope, Verdict
 from trainer.core import run_folder
 from trainer.core.console import say
@@ -334,10 +335,9 @@ def check_sheets(out: Path, files: Sequence[Path], names: Sequence[str], run: Pa
     ours = set(_earlier(out))
     foreign = [name for name in names if name not in ours and (out / name).exists() and not has_mark(out / name, MARK)]
     if foreign:
-        more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
         raise InputError(
             f"--out {out}: expected an empty folder or results of an earlier prediction, got other files, whose names "
-            f"the results need: {', '.join(foreign[:5])}{more}; give another --out"
+            f"the results need: {some_of(foreign)}; give another --out"
         )
 
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from blender_scripts.contract.tolerance import Tolerance
+from generator.io.wording import some_of
 from generator.locating.judge import TRUE_POSITION
 from generator.reporting.pages import render
 from generator.verdict.envelope import Verdict
@@ -34,7 +35,7 @@ def lines(document: Mapping[str, Any]) -> list[str]:
     reference, decided = document["reference"], document["decisions"]
     found = [f"{reference['parts']} parts and {reference['pins']} pins of {reference['file']}"]
     if others := document["not_in_reference"]:
-        found.append(f"{len(others)} photographed parts are not in it and were not measured: {_some(others)}")
+        found.append(f"{len(others)} photographed parts are not in it and were not measured: {some_of(others)}")
     found += [_line(name, each) for name, each in document["quantities"].items()]
     for who in ("pins", "parts"):
         counts = decided[who]
@@ -102,7 +103,8 @@ def plot(pins: pd.DataFrame, quantities: Mapping[str, Any], tolerance: Tolerance
 
     Args:
         pins: table from `reference_pins.pins_of`.
-        quantities: figures of each quantity, from `reference_figures.figures`; a line is drawn where a slope is told.
+        quantities: statistics of each quantity, from `reference_figures.figures`; its regression line is drawn if they
+            have a slope.
         tolerance: limits in mm; that of true position for all pins is drawn.
         path: the file.
     """
@@ -233,7 +235,3 @@ def _shown(name: str) -> str:
 def _first(title: str, names: Sequence[str]) -> list[str]:
     more = [f"{title}: {len(names) - _NAMED} more, see {REPORT}"] if len(names) > _NAMED else []
     return [*(f"{title}: {each}" for each in names[:_NAMED]), *more]
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
