@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from generator.io.given_once import GivenOnce
 from trainer.core import settings
 from trainer.core.errors import InputError
 from trainer.core.options import add_device, device_of, main_of, number, parser_with_example
@@ -137,6 +138,7 @@ def _of_reference(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument(
         "--judge",
+        action=GivenOnce,
         metavar="NAMES",
         help="with --reference: characteristics that verdicts cover, separated by commas: presence, true_position, "
         "height (default: all three)",

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from generator.io.given_once import GivenOnce
 from generator.io.view_names import view_list
 from trainer.core import run_folder
 from trainer.core.console import say
@@ -85,6 +86,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument(
         "--tolerance",
+        action=GivenOnce,
         metavar="LIMITS",
         help="limits in mm such as true_position_mm=0.6,r1c2.retraction_mm=0.5. A gauge judges by these limits; a ViT "
         "or Florence-2 only warns if it was trained under other limits (default: the run's)",
@@ -115,6 +117,7 @@ def _of_florence2(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument(
         "--views",
+        action=GivenOnce,
         type=view_list,
         metavar="C,C,…",
         help="Florence-2 only: cameras that show each part: its pictures, named after part and view such as "
@@ -154,6 +157,7 @@ def _of_gauge(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument(
         "--judge",
+        action=GivenOnce,
         metavar="NAMES",
         help="gauges only: characteristics that the verdict covers, separated by commas: presence, true_position, "
         "height; the verdict lists those that it does not cover (default: all three)",

@@ -13,6 +13,8 @@ from blender_scripts.contract.toml_section import TomlSection
 
 MEASURES = ("true_position_mm", "retraction_mm", "protrusion_mm")
 _LEAST_MM, _MOST_MM = 0.001, 50.0
+# Larger than any connector: a limit of this size is never exceeded.
+_ENDLESS_MM = 1e6
 _ADDRESS = re.compile(r"r[1-9][0-9]{0,3}c[1-9][0-9]{0,3}")
 
 
@@ -95,7 +97,7 @@ def parse_tolerance(text: str) -> dict[str, float]:
     """Parse limits in mm, such as `true_position_mm=0.6,r1c2.retraction_mm=0.5`; returns the limit by name.
 
     Raises:
-        ValueError: a name is unknown or given twice, or a limit is not a number above 0.
+        ValueError: a name is unknown or given twice, or a limit is not a number above 0, at most 1,000,000.
     """
     limits: dict[str, float] = {}
     if comma := re.search(r"=\s*(\d*,\d+)\s*(?:[,;]|$)", text):
@@ -113,8 +115,8 @@ def parse_tolerance(text: str) -> dict[str, float]:
             limits[name] = float(number)
         except ValueError:
             raise ValueError(f"expected a limit in mm, such as {name}=0.6, got {item.strip()!r}") from None
-        if not (math.isfinite(limits[name]) and limits[name] > 0):
-            raise ValueError(f"expected {name} as a finite number above 0, got {number!r}")
+        if not 0 < limits[name] <= _ENDLESS_MM:
+            raise ValueError(f"expected {name} as a number above 0, at most {_ENDLESS_MM:g}, got {number!r}")
     return limits
 
 

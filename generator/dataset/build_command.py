@@ -22,6 +22,7 @@ from generator.dataset.labels import ANSWER_LABELS, OBSERVABLE_PX
 from generator.dataset.place import Place
 from generator.dataset.render_manifests import log
 from generator.dataset.shards import build_shard
+from generator.io.given_once import GivenOnce
 from generator.io.shard import shard_of
 from generator.io.source_code import code_sha256
 from generator.soart.nsoart import REFERENCES, SELF
@@ -94,6 +95,7 @@ def _add_labelling(parser: argparse.ArgumentParser) -> None:
     """Add the options on what counts as a defect and on the names of the classes."""
     parser.add_argument(
         "--tolerance",
+        action=GivenOnce,
         metavar="LIMITS",
         help="limits in mm instead of the scene's, for every pin or for one, e.g. true_position_mm=0.6,"
         "retraction_mm=0.5,protrusion_mm=0.3,r1c2.true_position_mm=0.2",

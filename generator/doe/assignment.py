@@ -137,6 +137,17 @@ class Assignment:
             self._possible[key] = self._probe(row, label, split, names)
         return self._possible[key]
 
+    def impossible(self) -> list[str]:
+        """Return the names of the kinds of defect that were sought for rows of their class, but are possible for none.
+
+        A kind that is the only one of its class is not among them: `assign` or the drawing of its values refuses it.
+        """
+        found: dict[str | bool, bool] = {}
+        for (is_ok, label, *_), is_possible in self._possible.items():
+            if not is_ok:
+                found[label] = found.get(label, False) or is_possible
+        return [label for label in self.spec.defects if not found.get(label, True)]
+
     def _probe(self, row: Row, label: str, split: SplitSpec, names: Sequence[str]) -> bool:
         """Whether one of _PROBES random defects of the kind gives a valid part of the kind's class."""
         source = self.spec.random("shows", *names)

@@ -22,6 +22,7 @@ from pathlib import Path
 from blender_scripts.contract.errors import InputError
 from blender_scripts.contract.world import WORLDS
 from blender_scripts.manifest.reader import OPTIONAL, REQUIRED, Manifest, read_manifest
+from generator.dataset.labels import class_of_kind
 from generator.doe.assignment import Assignment
 from generator.doe.blocks import SceneBlocks
 from generator.doe.check import add_scenes_argument, summary
@@ -29,7 +30,7 @@ from generator.doe.drawing import Drawing
 from generator.doe.levels import class_counts, rows_of
 from generator.doe.measuring import Measuring
 from generator.doe.row import Row, interleaved
-from generator.doe.spec import BLOCK, PATTERN, Factor, Spec, SplitSpec
+from generator.doe.spec import BLOCK, PATTERN, Factor, KindSpec, Spec, SplitSpec
 from generator.doe.spec_reader import read_spec
 from generator.io.output_file import check_file
 
@@ -148,15 +149,43 @@ def _made(spec: Spec, scenes: Path) -> tuple[str, list[str]]:
     """The manifest of a SPEC, and lines that report how it was made."""
     blocks = SceneBlocks(spec, scenes)
     measuring = Measuring(blocks, spec.measurement) if spec.measurement else None
-    fill = measuring.measure if measuring else _with_defects(blocks)
+    assignment = Assignment(blocks)
+    fill = measuring.measure if measuring else _with_defects(assignment)
     rows = [row for split in spec.splits for row in _split_rows(split, blocks, fill)]
     if not rows:
         raise InputError(f"{spec.path.name}: splits: expected at least one row in one of the splits, got no rows")
-    return _csv(spec, rows), measuring.notes() if measuring else []
+    return _csv(spec, rows), measuring.notes() if measuring else _missing_kinds(spec, assignment, rows)
 
 
-def _with_defects(blocks: SceneBlocks) -> Fill:
-    assignment = Assignment(blocks)
+def _missing_kinds(spec: Spec, assignment: Assignment, rows: Sequence[Row]) -> list[str]:
+    """Lines on the kinds of defect of a SPEC that no picture has; raises InputError if one is possible in none."""
+    if impossible := assignment.impossible():
+        raise InputError(
+            [
+                f"{spec.path.name}: defects.{label}: expected a kind of defect that is possible with a scene, housing, "
+                f"terminal and marking of the design, got one that no part can have{_sizes(spec.defects[label])}"
+                for label in impossible
+            ]
+        )
+    shown = {label for row in rows for label in row.kinds}
+    notes = []
+    for label, defect in spec.defects.items():
+        name = class_of_kind(defect.kind)
+        if label not in shown:
+            why = "too few pictures, or no marking"
+            if not any(split.classes.get(name) for split in spec.splits):
+                why = f"its class {name} has weight 0 (table [classes])"
+            notes.append(f"note: {spec.path.name}: defects.{label}: no picture has this defect: {why}")
+    return notes
+
+
+def _sizes(defect: KindSpec) -> str:
+    if defect.size is None:
+        return ""
+    return f", with sizes from {defect.size.low:g} to {defect.size.high:g} times the limit"
+
+
+def _with_defects(assignment: Assignment) -> Fill:
     drawing = Drawing(assignment)
 
     def fill(split: SplitSpec, name: str, rows: Sequence[Row]) -> None:

@@ -45,6 +45,7 @@ from generator.interchange.placing import placed
 from generator.interchange.same_pictures import checked_copies
 from generator.interchange.voc import read_voc
 from generator.interchange.yolo import read_yolo
+from generator.io.given_once import GivenOnce
 from generator.io.processes import InOrder, processes
 from generator.soart import nsoart
 
@@ -74,22 +75,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--classes",
+        action=GivenOnce,
         metavar="WORD=CLASS,...",
         help="Pinsight's class for each label in SOURCE that is not a class's name, e.g. scratch=OTHERNG,good=OK",
     )
     parser.add_argument(
         "--known",
+        action=GivenOnce,
         metavar="NAME=VALUE,...",
         help="values that are known and the same for all pictures, such as camera=center; "
         f"NAME is one of {', '.join(KNOWN)}",
     )
     parser.add_argument(
         "--views",
+        action=GivenOnce,
         metavar="CAMERA,...",
         help="cameras that each took one picture of every part; file names end in the camera's name: part7_left.png",
     )
     parser.add_argument(
         "--splits",
+        action=GivenOnce,
         metavar="SPLIT=SHARE,...",
         help="share of each split; pictures are drawn at random, class by class, e.g. train=0.7,validation=0.3 "
         "(default: splits as in SOURCE, else all train)",

@@ -29,6 +29,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from blender_scripts.contract.errors import InputError
+from generator.io.given_once import GivenOnce
 from generator.io.output_file import LONGEST_NAME, check_file, check_folder
 from generator.io.pictures import find_pictures, is_picture, passed_over, pictures_in
 from generator.io.view_names import parts_of, view_list
@@ -54,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--golden", required=True, type=Path, metavar="OK", help=golden)
     views = "cameras (views) that show each part, such as center,left,top: each part gets one verdict by its pictures, "
     views += "which are named after part and view, part7_left.png or part7/left.png, also in the folder OK"
-    parser.add_argument("--views", type=view_list, metavar="NAMES", help=views)
+    parser.add_argument("--views", action=GivenOnce, type=view_list, metavar="NAMES", help=views)
     out = "folder for verdicts (.json) and overlays (.png, marked pictures)"
     parser.add_argument("-o", "--out", required=True, type=Path, help=out)
     save = "file for the unit space (what was learned from the OK pictures), which a later --golden can read"

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from generator.io.given_once import GivenOnce
 from trainer.core import views
 from trainer.core.options import add_options, parser_with_example
 from trainer.core.training_command import add_again, add_places, add_running
@@ -42,6 +43,7 @@ def _pictures(p: argparse._ActionsContainer) -> None:
     """Add options on pictures that are not settings of the training."""
     p.add_argument(
         "--views",
+        action=GivenOnce,
         type=views.view_list,
         metavar="C,C,…",
         help="judge parts, each from the pictures of these cameras together; all: every camera of the training split; "

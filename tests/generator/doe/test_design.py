@@ -333,6 +333,28 @@ def test_a_kind_that_no_row_can_show_is_named(tmp_path: Path):
     assert problem.endswith("got only impossible ones: print, twisted")
 
 
+def test_a_kind_that_no_part_can_have_is_refused_also_beside_another_of_its_class(tmp_path: Path):
+    text = SPEC.replace("[positions]", "[defects.bent]\n[defects.missing]\n[defects.retracted]\nsize = [20.0, 60.0]\n[positions]")
+    [problem] = faults_of(made, tmp_path, text)
+    assert problem == (
+        "made.toml: defects.retracted: expected a kind of defect that is possible with a scene, housing, terminal and "
+        "marking of the design, got one that no part can have, with sizes from 20 to 60 times the limit"
+    )
+    # Only one of the two terminals can twist: no mistake.
+    text = SPEC.replace("[positions]", "[classes]\nOTHERNG = 1\n[defects.stained]\n[defects.twisted]\n[positions]")
+    made(tmp_path, text.replace('terminal = "round"', 'terminal = ["round", "square"]'))
+
+
+def test_a_kind_that_no_picture_has_is_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    spec = tmp_path / "made.toml"
+    spec.write_text(SPEC.replace("[positions]", "[defects.bent]\n[defects.missing]\n[defects.crushed]\n[positions]"), "utf-8")
+    assert main(["design", str(spec), "-o", str(tmp_path / "made.csv")]) == 0
+    note = (
+        "note: made.toml: defects.crushed: no picture has this defect: its class OTHERNG has weight 0 (table [classes])"
+    )
+    assert note in capsys.readouterr().out.splitlines()
+
+
 def test_columns_that_go_together_and_factors_of_ones_own(tmp_path: Path):
     text = SPEC.replace(
         'housing = ["plain", "ribbed"]\nterminal = "round"',
