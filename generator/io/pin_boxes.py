@@ -7,7 +7,6 @@ file that the renderer writes for each picture. Of a record, the boxes that good
 from __future__ import annotations
 
 import io
-import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -20,6 +19,8 @@ from generator.io.json_text import parse_json
 
 EDGES = ("x1", "y1", "x2", "y2")
 COLUMNS = ("address", *EDGES)
+# Larger numbers, px either way, lie in no picture: they are mistakes, and arithmetic with them overflows.
+LARGEST_PX = 1e6
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class PinBox:
 
     Attributes:
         address: row and position of the pin, such as r1c3; `print` for the box of the printed marking.
-        box: x1, y1, x2, y2 in px, finite, x1 < x2 and y1 < y2.
+        box: x1, y1, x2, y2 in px, x1 < x2 and y1 < y2, from -1e6 to 1e6 if they were read from a file.
         cavity: label of the cavity on the drawing; None if the file has none.
         place: where the box was read, for messages, such as `pins.csv:2`; empty if it was not read from a file.
     """
@@ -94,7 +95,7 @@ def _of_table(path: Path, text: str) -> list[PinBox]:
             values = [cells[name] or "nothing" for name in COLUMNS]
             hint = " (write one decimal mark in the whole file, not a comma if commas separate the columns)"
             problems.append(
-                f"{path}:{line}: expected an address, and x1 < x2 and y1 < y2 in px, got "
+                f"{path}:{line}: expected an address, and x1 < x2 and y1 < y2 in px, from -1e6 to 1e6, got "
                 f"{', '.join(values)}{hint if any(',' in value for value in values) else ''}"
             )
     if problems:
@@ -118,7 +119,7 @@ def _of_record(path: Path, text: str) -> tuple[list[PinBox], Path | None]:
         except (KeyError, TypeError, ValueError, AttributeError):
             problems.append(
                 f"{path}: positions[{number}]: expected the keys address, and boxes.expected = [x1, y1, x2, y2] in px "
-                f"with x1 < x2 and y1 < y2, got {shown(position)}"
+                f"with x1 < x2 and y1 < y2, from -1e6 to 1e6, got {shown(position)}"
             )
     if problems:
         raise InputError(problems)
@@ -143,6 +144,6 @@ def _box(edges: Iterable[float]) -> tuple[float, float, float, float]:
         x1, y1, x2, y2 = map(float, edges)
     except OverflowError:
         raise ValueError from None
-    if not (-math.inf < x1 < x2 < math.inf and -math.inf < y1 < y2 < math.inf):
+    if not (-LARGEST_PX <= x1 < x2 <= LARGEST_PX and -LARGEST_PX <= y1 < y2 <= LARGEST_PX):
         raise ValueError
     return x1, y1, x2, y2

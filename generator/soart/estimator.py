@@ -24,12 +24,11 @@ import functools
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from PIL import Image
 
 from generator.soart.aligned import by_channel, grey, greys, moved
 from generator.soart.anomaly_degree import distance
@@ -38,7 +37,7 @@ from generator.soart.limits import ScoreLimit, score_limit
 from generator.soart.pin_alignment import Part, shift_of_pins, shifts_of_pins
 from generator.soart.pins import PRINT, Pin, as_box, parts_of
 from generator.soart.registration import Placed, Pose, fewest_px, inside, register, resized
-from generator.soart.saved_space import PIN_SHIFT, POSITIONS, read_saved
+from generator.soart.saved_space import PIN_SHIFT, POSITIONS, UNNOTICED_PINS, read_saved
 from generator.soart.soart3_maps import size_of, soart3_map
 from generator.soart.unit_space import UnitSpace
 
@@ -51,6 +50,18 @@ EXTRA = "extra_"  # begins the names of further arrays in a saved file
 ROUNDS = 2
 LEVELS = 65535  # grey levels of the OK pictures in a saved file
 GOLDEN, SELF = "golden", "self"
+
+
+class Registered(NamedTuple):
+    """The alignment of OK pictures, as a whole, with their median.
+
+    Attributes:
+        poses: the alignment of each reduced picture.
+        against: (h, w[, C]) the median with which they were aligned.
+    """
+
+    poses: list[Pose]
+    against: np.ndarray
 
 
 class Look(NamedTuple):
@@ -138,6 +149,7 @@ class SoartC:
         self.extras: dict[str, np.ndarray] = {}
         self.lacks: tuple[str, ...] = ()
         self.second_stage: SecondStage | None = None
+        self._registered: Registered | None = None
         self.settings: dict[str, Any] = {
             "window": window,
             "grid": grid,
@@ -153,7 +165,7 @@ class SoartC:
             "above": above,
         }
 
-    def fit(self, images: Iterable[np.ndarray], pins: Sequence[Pin] = ()) -> SoartC:
+    def fit(self, images: Iterable[np.ndarray], pins: Sequence[Pin] = (), again: bool = False) -> SoartC:
         """Make the unit space from pictures of OK parts; returns this model.
 
         Args:
@@ -161,10 +173,13 @@ class SoartC:
                 read once, and only reduced copies are kept.
             pins: pins on which pictures are aligned, in px of the mean picture of a fit to the same pictures without
                 pins; empty: pictures are aligned as a whole.
+            again: whether the last fit was to the same pictures in the same order; their alignment as a whole is kept,
+                which gives the same result sooner.
 
         Raises:
             ValueError: too few pictures, different shapes, values that are no floats in [0, 1], pictures that,
-                reduced, are smaller than a window, or the box of a pin outside the mean picture.
+                reduced, are smaller than a window, or the box of a pin outside the mean picture; with `again`, no last
+                fit, or another number or size of pictures.
         """
         small, shapes = [], dict[tuple[int, ...], int]()
         for number, image in enumerate(images, 1):
@@ -175,11 +190,10 @@ class SoartC:
         if len(shapes) > 1:
             found = ", ".join(f"{size_of(shape)} (picture {number})" for shape, number in shapes.items())
             raise ValueError(f"expected OK pictures of one size, got {found}")
-        # Aligned twice: with the first picture, then with the median of all, which has less noise and few defects.
-        reference = small[0]
-        for _ in range(ROUNDS):
-            poses = [self._pose(picture, reference) for picture in small]
-            members, reference = self._put_together(small, poses, reference)
+        self._registered = self._same(small) if again else self._aligned(small)
+        poses = self._registered.poses
+        members, reference = self._put_together(small, poses, self._registered.against)
+        self.notes.pop(UNNOTICED_PINS, None)  # found with an earlier unit space
         self.notes |= {POSITIONS: [[pin.address, *pin.box] for pin in pins], PIN_SHIFT: 0.0}
         if (parts := self._pin_parts(reference.shape)) and self.settings["rotation_deg"] >= 0:
             shifts, self.notes[PIN_SHIFT] = shifts_of_pins(greys(members), parts)
@@ -233,12 +247,9 @@ class SoartC:
         seen = as_whole if placed.pose == whole else self._moved(picture, placed.pose, self.reference_)
         maps, degrees = self._stages(seen)
         within = inside(placed.pose, placed.reference, placed.small)
-        shown = evidence(grey(seen), within, grey(self.reference_), self.core_, self.turned)
-        if placed.pose != whole:  # the alignment that shows the part better: the other one may have been led astray
-            other = evidence(grey(as_whole), within, grey(self.reference_), self.core_, self.turned)
-            best, up = min(shown, other, key=lambda one: one.residual), max(shown, other, key=lambda one: one.upright)
-            shown = replace(best, upright=up.upright, turn_deg=up.turn_deg)
-        return Look(_as_picture(degrees, placed), seen, maps, degrees, placed, shown)
+        either = [grey(seen)] if placed.pose == whole else [grey(seen), grey(as_whole)]
+        shown = evidence(either, within, grey(self.reference_), self.core_, self.turned)
+        return Look(placed.resampled(degrees), seen, maps, degrees, placed, shown)
 
     def degrees_of_aligned(self, seen: np.ndarray) -> np.ndarray:
         """Compute the degree of each pixel of an aligned picture, such as one changed from the mean picture: (h, w).
@@ -376,6 +387,22 @@ class SoartC:
             )
         return small
 
+    def _aligned(self, small: Sequence[np.ndarray]) -> Registered:
+        """Align reduced pictures: with the first, then with the median of all, which has less noise and few defects."""
+        against = small[0]
+        for _ in range(ROUNDS - 1):
+            against = self._put_together(small, [self._pose(one, against) for one in small], against)[1]
+        return Registered([self._pose(one, against) for one in small], against)
+
+    def _same(self, small: Sequence[np.ndarray]) -> Registered:
+        """Return the alignment of the last fit; ValueError unless it was to as many reduced pictures of this size."""
+        last = self._registered
+        if last is None or len(last.poses) != len(small) or last.against.shape != small[0].shape:
+            got = f"one to {len(last.poses)} pictures of {size_of(last.against.shape)}" if last else "none"
+            these = f"these {len(small)} pictures of {size_of(small[0].shape)}"
+            raise ValueError(f"expected that the last fit was to {these}, got {got}")
+        return last
+
     def _put_together(
         self, small: Sequence[np.ndarray], poses: Sequence[Pose], reference: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -418,15 +445,3 @@ class SoartC:
             rest = UnitSpace(np.delete(members, i, axis=0), self._maps, self.settings, space)
             scores[i] = distance(self._maps(members[i], rest.reference), rest.mean, rest.precision).max()
         return scores
-
-
-def _as_picture(full: np.ndarray, placed: Placed) -> np.ndarray:
-    """Resample an array (h, w), px of the unit space's mean picture, to the pixels of the inspected picture (H, W)."""
-    (height, width), small, shape = placed.size, placed.small, placed.reference
-    y, x = np.mgrid[0 : small[0], 0 : small[1]] + 0.5
-    back = placed.pose.back(np.stack([x.ravel(), y.ravel()], axis=1), shape, small)
-    column, row = (np.clip(np.round(back[:, k] - 0.5).astype(int), 0, shape[1 - k] - 1) for k in (0, 1))
-    picture: np.ndarray = full[row, column].reshape(small)
-    if small == (height, width):
-        return picture
-    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR))

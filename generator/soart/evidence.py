@@ -91,19 +91,22 @@ def turned_copies(reference: np.ndarray, rotation_deg: float, scaling: float) ->
 
 
 def evidence(
-    picture: np.ndarray, seen: np.ndarray, reference: np.ndarray, core: np.ndarray, turned: Sequence[Turned]
+    aligned: Sequence[np.ndarray], seen: np.ndarray, reference: np.ndarray, core: np.ndarray, turned: Sequence[Turned]
 ) -> Evidence:
     """Measure how well a picture shows the part that the OK pictures of a unit space show.
 
     Args:
-        picture: (h, w) grey, aligned with the mean picture.
+        aligned: (h, w) grey each, the picture as one or several alignments place it on the mean picture. Each measure
+            is that of the alignment that shows the part better, as another may have been led astray.
         seen: (h, w) bool, pixels of the mean picture that lie in the picture.
         reference: (h, w) grey, the mean picture.
         core: (h, w) bool, pixels of the mean picture that every OK picture shows.
         turned: turned copies of the mean picture.
     """
-    upright, turn_deg = min((_upright(picture, seen, reference, one), one.turn_deg) for one in turned)
-    return Evidence(residual(picture, seen, reference), seen_share(seen, reference, core), upright, turn_deg)
+    turns = [min((_upright(picture, seen, reference, one), one.turn_deg) for one in turned) for picture in aligned]
+    upright, turn_deg = max(turns, key=lambda turn: turn[0])
+    misfit = min(residual(picture, seen, reference) for picture in aligned)
+    return Evidence(misfit, seen_share(seen, reference, core), upright, turn_deg)
 
 
 def limits_of(members: np.ndarray, seen: np.ndarray, turned: Sequence[Turned]) -> Evidence:
@@ -117,7 +120,7 @@ def limits_of(members: np.ndarray, seen: np.ndarray, turned: Sequence[Turned]) -
     count = len(members)
     total, shown = members.sum(axis=0, dtype=np.float64), seen.sum(axis=0)
     found = [
-        evidence(one, own, ((total - one) / (count - 1)).astype(np.float32), shown - own == count - 1, turned)
+        evidence([one], own, ((total - one) / (count - 1)).astype(np.float32), shown - own == count - 1, turned)
         for one, own in zip(members, seen, strict=True)
     ]
     return Evidence(

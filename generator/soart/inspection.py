@@ -41,7 +41,7 @@ from generator.soart.limits import ScoreLimit, joint_limit, score_limit
 from generator.soart.pins import Pin, PinMeasure, PinTable, as_box
 from generator.soart.regions import boxes_of, holds, standing_out
 from generator.soart.registration import Placed
-from generator.soart.saved_space import EXPECTED, PIN_SHIFT, POSITIONS
+from generator.soart.saved_space import EXPECTED, PIN_SHIFT, POSITIONS, UNNOTICED_PINS
 from generator.verdict.decimals import told_apart
 from generator.verdict.envelope import Verdict
 from generator.verdict.gates import PictureGates
@@ -174,7 +174,10 @@ class InspectionModel:
         above = min(model.settings["above"], len(model.scores_) // len(self.scores) - 1)
         self.set_limits(self.scores, above, joint_limit(self.scores, above)[1])
         self.lacks = [*model.lacks, *([] if gates else ["limits of size, exposure, contrast, sharpness and noise"])]
-        model.notes[POSITIONS] = [[pin.address, *pin.box] for pin in pins]
+        positions = [[pin.address, *pin.box] for pin in pins]
+        if model.notes.get(POSITIONS) != positions:
+            model.notes.pop(UNNOTICED_PINS, None)  # found for other pins
+        model.notes[POSITIONS] = positions
         if gates:
             model.extras["gates"] = np.frombuffer(gates.to_bytes(), np.uint8)
 

@@ -68,7 +68,7 @@ def inspection_model_of(options: argparse.Namespace) -> tuple[InspectionModel, b
         print(note)
     model = _model(options)
     golden = _chosen(options, model, {path.name: path for path in paths}, straightener, network)
-    print(*golden.lines(), sep="\n", end="\n" if golden.lines() else "")
+    _print_lines(golden.lines())
     positions = options.positions, options.positions_of, paths[0]
     return _inspection_model(options, model, golden, positions, straightener, network), options.colour, straightener
 
@@ -101,18 +101,23 @@ def part_model_of(options: argparse.Namespace) -> tuple[PartInspectionModel, boo
     chosen = {}
     for view, model in models.items():
         paths = {_name(options.golden, of[view]): of[view] for of in parts.values()}
-        chosen[view] = _chosen(options, model, paths, straighteners.get(view), network)
-        for line in chosen[view].lines():
-            print(f"view {view}: {line}")
+        chosen[view] = _chosen(options, model, paths, straighteners.get(view), network, f"view {view}: ")
+        _print_lines(chosen[view].lines(), f"view {view}: ")
     part_of = {of[view]: part for part, of in parts.items() for view in of}
     _keep_whole_parts(options.golden, models, chosen, part_of, network)
     inspections = {}
     for view, model in models.items():
         model.notes["parts"] = [_name(options.golden, Path(part_of[one.path])) for one in chosen[view].kept]
         inspections[view] = _inspection_model(
-            options, model, chosen[view], positions[view], straighteners.get(view), network
+            options, model, chosen[view], positions[view], straighteners.get(view), network, f"view {view}: "
         )
     return PartInspectionModel(inspections), options.colour, straighteners
+
+
+def _print_lines(lines: Sequence[str], begin: str = "") -> None:
+    """Print lines for the user, each after `begin`, which names the view, if there are several."""
+    for line in lines:
+        print(f"{begin}{line}")
 
 
 def _network(options: argparse.Namespace) -> FeatureNetwork | None:
@@ -144,8 +149,12 @@ def _chosen(
     paths: Mapping[str, Path],
     straightener: Straightener | None,
     network: FeatureNetwork | None,
+    begin: str = "",
 ) -> Golden:
-    """Choose among the OK pictures, given by their names in messages, and fit the model to those that are used."""
+    """Choose among the OK pictures, given by their names in messages, and fit the model to those that are used.
+
+    Messages on the pictures together say `begin`, which names the view, if there are several.
+    """
     read = open_picture if straightener is None else straightener.read
     pictures, lost, small, problems = [], dict[str, str](), dict[str, str](), list[str]()
     for name, path in tqdm(paths.items(), disable=None if straightener else True, unit="OK picture"):
@@ -165,7 +174,7 @@ def _chosen(
     if len(lost) > MOST_LOST * len(paths):
         name, reason = next(iter(lost.items()))
         raise InputError(
-            f"{options.golden}: expected photographs in which the gauge finds the part, got {len(lost)} of "
+            f"{options.golden}: {begin}expected photographs in which the gauge finds the part, got {len(lost)} of "
             f"{len(paths)} in which it does not, such as {name}: {reason}"
         )
     try:
@@ -176,7 +185,7 @@ def _chosen(
             warn_of_doubtful(golden, model.scores_)
         InspectionModel(model)  # refuses pictures that are equal
     except ValueError as error:
-        raise InputError(f"{options.golden}: {error}") from None
+        raise InputError(f"{options.golden}: {begin}{error}") from None
     golden.set_aside |= lost | small
     return golden
 
@@ -188,11 +197,15 @@ def _inspection_model(
     positions: tuple[Path | None, Path | None, Path],
     straightener: Straightener | None,
     network: FeatureNetwork | None,
+    begin: str = "",
 ) -> InspectionModel:
-    """Make the inspection model; `positions`: file of the pins' boxes, --positions-of, first OK picture."""
+    """Make the inspection model; `positions`: file of the pins' boxes, --positions-of, first OK picture.
+
+    Lines for the user begin with `begin`, which names the view, if there are several.
+    """
     model.notes["golden"] = golden.to_json()
     if straightener is not None:
-        return _straightened_model(options, model, golden, straightener, network)
+        return _straightened_model(options, model, golden, straightener, network, begin)
     gates = PictureGates.of(open_picture(one.path, str(one.path)) for one in golden.kept)
     file, of, first = positions
     if not file:
@@ -214,7 +227,7 @@ def _inspection_model(
     for line in large_boxes(boxes, image.shape[:2], picture.name):
         print(line)
     try:
-        return InspectionModel(model, _aligned_on_pins(model, golden, boxes, image, network), gates)
+        return InspectionModel(model, _aligned_on_pins(model, golden, boxes, image, network, begin), gates)
     except ValueError as error:
         raise InputError(f"{file}: {error}") from None
 
@@ -235,7 +248,12 @@ def _image_of_boxes(inspection: InspectionModel, picture: Path, options: argpars
 
 
 def _aligned_on_pins(
-    model: SoartC, golden: Golden, boxes: Sequence[PinBox], image: np.ndarray, network: FeatureNetwork | None
+    model: SoartC,
+    golden: Golden,
+    boxes: Sequence[PinBox],
+    image: np.ndarray,
+    network: FeatureNetwork | None,
+    begin: str,
 ) -> list[Pin]:
     """Align the OK pictures on the pins whose boxes lie in `image`; return the pins, in px of the mean picture."""
     pins = align_on_pins(model, (one.small for one in golden.kept), boxes, image)
@@ -244,7 +262,7 @@ def _aligned_on_pins(
         return pins
     if not golden.warnings:
         warn_of_doubtful(golden, model.scores_)  # scores may be lower now, and reveal what they hid before
-        print(*golden.warnings, sep="\n", end="\n" if golden.warnings else "")
+        _print_lines(golden.warnings, begin)
     return pins
 
 
@@ -254,6 +272,7 @@ def _straightened_model(
     golden: Golden,
     straightener: Straightener,
     network: FeatureNetwork | None,
+    begin: str,
 ) -> InspectionModel:
     """Make the inspection model for straightened pictures; its pins are those of the drawing."""
     model.notes[STRAIGHTENED] = straightener.key
@@ -261,10 +280,10 @@ def _straightened_model(
     straightener.forget()
     try:
         image = as_values(pictures[0], options.colour)
-        pins = _aligned_on_pins(model, golden, straightener.boxes(), image, network)
+        pins = _aligned_on_pins(model, golden, straightener.boxes(), image, network, begin)
         return InspectionModel(model, pins, PictureGates.of(pictures))
     except ValueError as error:
-        raise InputError(f"--model {options.model}, --grid {model.settings['grid']}: {error}") from None
+        raise InputError(f"--model {options.model}, --grid {model.settings['grid']}: {begin}{error}") from None
 
 
 def _golden_parts(folder: Path, views: Sequence[str]) -> dict[str, dict[str, Path]]:

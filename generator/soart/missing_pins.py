@@ -12,7 +12,8 @@ import numpy as np
 
 from generator.soart.aligned import grey
 from generator.soart.estimator import SoartC
-from generator.soart.pins import LEAST_LIMIT, Pin, PinMeasure, PinTable
+from generator.soart.pins import LEAST_LIMIT, PRINT, Pin, PinMeasure, PinTable
+from generator.soart.saved_space import UNNOTICED_PINS
 
 # The pin is cut out of at most so many OK pictures.
 PICTURES = 8
@@ -25,10 +26,10 @@ NOTICED, APART = 0.75, 1.25
 
 
 def unnoticed(model: SoartC, table: PinTable, picture_limit: float, pin_limit: float) -> list[str]:
-    """Return the addresses of the pins that would not be missed.
+    """Return the addresses of the pins that would not be missed; with the same limits they are sought only once.
 
     Args:
-        model: the fitted unit space.
+        model: the fitted unit space; in its notes, which are saved with it, the result is kept.
         table: its pins.
         picture_limit: limit of the anomaly degree.
         pin_limit: limit of a pin's degree.
@@ -36,6 +37,15 @@ def unnoticed(model: SoartC, table: PinTable, picture_limit: float, pin_limit: f
     Raises:
         ValueError: the limits were set with features, which are not given.
     """
+    limits, kept = [picture_limit, pin_limit], model.notes.get(UNNOTICED_PINS)
+    if kept is None or kept["limits"] != limits:
+        kept = {"limits": limits, "addresses": _sought(model, table, picture_limit, pin_limit)}
+        model.notes[UNNOTICED_PINS] = kept
+    return list(kept["addresses"])
+
+
+def _sought(model: SoartC, table: PinTable, picture_limit: float, pin_limit: float) -> list[str]:
+    """Seek the pins that would not be missed, as `unnoticed`."""
 
     def scores(picture: np.ndarray) -> np.ndarray:
         measures = table.measure(grey(picture), model.degrees_of_aligned(picture))
@@ -64,12 +74,13 @@ def score_of(pin: PinMeasure, picture_limit: float, pin_limit: float) -> float:
 def without_pins(picture: np.ndarray, reference: np.ndarray, table: PinTable, numbers: Sequence[int]) -> np.ndarray:
     """Return an aligned picture (h, w[, C]) without some of its pins, whose shapes are those in the reference (h, w).
 
-    The pixels of a pin get the median of the other pixels of its box.
+    The pixels of a pin get the median of the other pixels of its box. Print is cut out as a whole, all its letters.
     """
     out = picture.copy()
     for number in numbers:
         part = table.parts[number]
-        shape = _shape(reference[part], _inner(table.pins[number], part))
+        pin = table.pins[number]
+        shape = _shape(reference[part], _inner(pin, part), pin.address == PRINT)
         box = out[part]
         box[shape] = np.median(box[~shape] if not shape.all() else box.reshape(shape.size, -1), axis=0)
     return out
@@ -82,13 +93,16 @@ def _inner(pin: Pin, part: tuple[slice, slice]) -> np.ndarray:
     return np.outer((rows > y1) & (rows < y2), (columns > x1) & (columns < x2))
 
 
-def _shape(box: np.ndarray, inner: np.ndarray) -> np.ndarray:
-    """Find the pixels of a pin in its box (rows, columns), and those around it: connected, bright or dark."""
+def _shape(box: np.ndarray, inner: np.ndarray, is_print: bool) -> np.ndarray:
+    """Find the pixels of a pin in its box (rows, columns), and those around it: connected, bright or dark.
+
+    Those of print are all such pixels of the inner box, as letters are not connected.
+    """
     border = np.concatenate([box[0], box[-1], box[1:-1, 0], box[1:-1, -1]])
     away = box - np.median(border)
     top = np.unravel_index(np.where(inner, np.abs(away), 0.0).argmax(), box.shape)
     like = away / (away[top] or 1.0) > REACHES
-    shape = np.zeros_like(like)
+    shape = like & inner if is_print else np.zeros_like(like)
     shape[top] = True
     while True:
         grown = _grown(shape) & (like | shape)

@@ -20,15 +20,16 @@ def align_on_pins(
     """Fit a model again, to the same pictures aligned on pins; return the pins, in px of the new mean picture.
 
     Args:
-        model: the model, fitted to `images`.
-        images: the OK pictures, as for `SoartC.fit`.
+        model: the model, last fitted to `images`, whose alignment as a whole it keeps.
+        images: the OK pictures, as for `SoartC.fit`, in the same order.
         pins: the pins, with boxes in px of `picture`.
         picture: (H, W) or (H, W, C) floats in [0, 1].
 
     Raises:
-        ValueError: a box lies outside the mean picture.
+        ValueError: a box lies outside the mean picture; or the last fit was to other pictures, as far as their number
+            and size say.
     """
-    model.fit(images, pins_in_unit_space(model, pins, picture))
+    model.fit(images, pins_in_unit_space(model, pins, picture), again=True)
     return pins_in_unit_space(model, pins, picture)
 
 

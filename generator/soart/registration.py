@@ -98,6 +98,17 @@ class Placed:
         enlarged = [self.size[1] / self.small[1], self.size[0] / self.small[0]]
         return self.pose.points(points, self.reference, self.small) * enlarged
 
+    def resampled(self, values: np.ndarray) -> np.ndarray:
+        """Resample float32 values (h, w) at the pixels of the reference to the pixels of the picture (H, W)."""
+        (height, width), small, shape = self.size, self.small, self.reference
+        y, x = np.mgrid[0 : small[0], 0 : small[1]] + 0.5
+        back = self.pose.back(np.stack([x.ravel(), y.ravel()], axis=1), shape, small)
+        column, row = (np.clip(np.round(back[:, k] - 0.5).astype(int), 0, shape[1 - k] - 1) for k in (0, 1))
+        picture: np.ndarray = values[row, column].reshape(small)
+        if small == (height, width):
+            return picture
+        return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR))
+
 
 def inside(pose: Pose, shape: tuple[int, int], image_size: tuple[int, int]) -> np.ndarray:
     """Return which pixels of a reference of `shape` lie in an aligned picture of `image_size` (H, W): (h, w) bool."""

@@ -21,6 +21,9 @@ FEWEST_MEMBERS = 3
 # Keys of a model's notes: address and box of each pin, and how far, px, pins may shift in a picture; this is 0 if
 # pictures are not aligned on pins, and missing in files of older versions.
 POSITIONS, PIN_SHIFT = "positions", "pin_shift"
+# Key of the pins that would not be missed (`addresses`), and the two limits with which they were sought (`limits`);
+# missing in files of older versions, and if they were not sought before saving.
+UNNOTICED_PINS = "unnoticed"
 # Beyond this, anomaly degrees in float32 may be infinite or not a number.
 LARGEST = 1e15
 
@@ -87,6 +90,8 @@ def _header_problems(header: Mapping[str, Any], settings: Mapping[str, Any]) -> 
         found.append(f"a header with damaged positions of pins: {shown(positions)}")
     if not _is_number(shift) or shift < 0:
         found.append(f"a header with a damaged shift of pins: {shown(shift)}")
+    if UNNOTICED_PINS in notes and not _is_unnoticed(notes[UNNOTICED_PINS], positions):
+        found.append(f"a header with damaged pins that would not be missed: {shown(notes[UNNOTICED_PINS])}")
     return found
 
 
@@ -137,3 +142,13 @@ def _is_number(value: Any) -> bool:
 
 def _is_position(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 5 and isinstance(value[0], str) and all(map(_is_number, value[1:]))
+
+
+def _is_unnoticed(value: Any, positions: Any) -> bool:
+    """Whether these are two limits, and addresses of some of the pins."""
+    if not isinstance(value, dict) or set(value) != {"limits", "addresses"}:
+        return False
+    limits, addresses = value["limits"], value["addresses"]
+    is_limits = isinstance(limits, list) and len(limits) == 2 and all(map(_is_number, limits))
+    named = [one[0] for one in positions if _is_position(one)] if isinstance(positions, list) else []
+    return is_limits and isinstance(addresses, list) and all(address in named for address in addresses)

@@ -55,11 +55,15 @@ def test_a_table_without_a_line_has_no_boxes(tmp_path):
         (
             INSPECT.replace("\n", ",z\n") + "r1c2,1,2,inf,4\n\nr1c3,5,6,4,9\nr1c4,1,2,3,4\nr1c5,1,2\nr1c6,nan,2,3,4\n",
             [
-                ":3: expected an address, and x1 < x2 and y1 < y2 in px, got r1c2, 1, 2, inf, 4",
+                ":3: expected an address, and x1 < x2 and y1 < y2 in px, from -1e6 to 1e6, got r1c2, 1, 2, inf, 4",
                 ":5: expected .* got r1c3, 5, 6, 4, 9",
                 ":7: expected .* got r1c5, 1, 2, nothing, nothing",
                 ":8: expected .* got r1c6, nan, 2, 3, 4",
             ],
+        ),
+        (  # No picture is so large, and arithmetic with such numbers overflows.
+            INSPECT + "r1c2,1,2,1e308,4\nr1c3,-1e7,2,3,4\nr1c4,-1e6,2,1e6,4\n",
+            [":3: expected .*, from -1e6 to 1e6, got r1c2, 1, 2, 1e308, 4", ":4: expected .* got r1c3, -1e7, 2, 3, 4"],
         ),
         (
             "x1,y1,x2,y2,address\n1,a,3,4,r1c1\n1,2,3,4\n",

@@ -110,7 +110,7 @@ def test_a_missing_word_is_boxed_and_named_and_a_saved_unit_space_says_the_same(
         (["no_word.png", "--golden", "ok", "--positions", "twice.csv"], "each address once, got r1c1 more than once"),
         (
             ["no_word.png", "--golden", "ok", "--positions", "inf.csv"],
-            "inf.csv:3: expected an address, and x1 < x2 and y1 < y2 in px, got r1c2, 1, 2, inf, 4",
+            "inf.csv:3: expected an address, and x1 < x2 and y1 < y2 in px, from -1e6 to 1e6, got r1c2, 1, 2, inf, 4",
         ),
         (
             ["no_word.png", "--golden", "ok", "--positions", "far.csv"],

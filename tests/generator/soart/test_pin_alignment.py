@@ -3,10 +3,14 @@
 import numpy as np
 import pytest
 
+from generator.soart import estimator
+from generator.soart import evidence as evidence_module
 from generator.soart.estimator import SoartC
 from generator.soart.inspection import InspectionModel
-from generator.soart.pin_alignment import shift_of_pins, shifts_of_pins, usable
+from generator.soart.pin_alignment import COMPARED, NOISE, _likeness, shift_of_pins, shifts_of_pins, usable
+from generator.soart.pin_places import align_on_pins
 from generator.soart.pins import PRINT, Pin, parts_of
+from generator.soart.registration import register
 from generator.verdict.envelope import Verdict
 from tests.generator.soart.drawn_pins import PINS, SIZE, drawn, model_of, tilted
 
@@ -89,3 +93,68 @@ def test_pictures_are_not_aligned_on_print_nor_if_they_are_not_aligned_at_all():
         on_pins = SoartC(window=5, **settings).fit(pictures, pins)
         assert (plain.members_ == on_pins.members_).all()
         assert (plain.degrees(pictures[0]) == on_pins.degrees(pictures[0])).all()
+
+
+def test_aligning_on_pins_registers_no_ok_picture_again_and_gives_the_same_model(monkeypatch):
+    pictures, calls = tilted(6, 2.5), []
+    model = SoartC(window=5).fit(pictures)
+
+    def counted(*arguments):
+        calls.append(arguments)
+        return register(*arguments)
+
+    monkeypatch.setattr(estimator, "register", counted)
+    pins = align_on_pins(model, pictures, PINS, drawn(99))
+    assert len(calls) == 2  # the picture of the boxes, before and after
+    on_pins = [Pin(address, tuple(box)) for address, *box in model.notes["positions"]]
+    anew = SoartC(window=5).fit(pictures, on_pins)
+    assert len(calls) == 2 + 2 * len(pictures) and [pin.address for pin in pins] == [pin.address for pin in PINS]
+    assert model.notes == anew.notes and model.evidence_ == anew.evidence_ and model.threshold == anew.threshold
+    for name in ("members_", "reference_", "mean_", "precision_", "scores_", "core_"):
+        assert (getattr(model, name) == getattr(anew, name)).all(), name
+
+
+def test_an_alignment_is_kept_only_for_the_pictures_of_the_last_fit():
+    pictures = tilted(5, 2.5)
+    with pytest.raises(ValueError, match="last fit was to these 5 pictures of 160 x 96 px, got none"):
+        SoartC(window=5).fit(pictures, PINS, again=True)
+    model = SoartC(window=5).fit(pictures)
+    with pytest.raises(ValueError, match="these 4 pictures of 160 x 96 px, got one to 5 pictures of 160 x 96 px"):
+        model.fit(pictures[:4], PINS, again=True)
+    with pytest.raises(ValueError, match="these 5 pictures of 150 x 96 px, got one to 5 pictures"):
+        model.fit([one[:, :150] for one in pictures], PINS, again=True)
+
+
+def test_a_picture_with_shifted_pins_is_measured_once_where_both_alignments_say_the_same(monkeypatch):
+    inspection, calls = model_of(tilted(6, 2.5)), []
+    share = evidence_module.seen_share
+
+    def counted(*arguments):
+        calls.append(arguments)
+        return share(*arguments)
+
+    monkeypatch.setattr(evidence_module, "seen_share", counted)
+    model = inspection.model
+    look = model.look(drawn(53, (2.0, 2.0)))
+    assert len(calls) == 1 and look.evidence.seen > 0.9
+    # Each measure is that of the alignment that shows the part better.
+    unit = np.ones(SIZE, dtype=bool), model.reference_, model.core_, model.turned
+    good, bad = (evidence_module.evidence([one], *unit) for one in (model.reference_, drawn(1, (2.0, 2.0))))
+    both = evidence_module.evidence([drawn(1, (2.0, 2.0)), model.reference_], *unit)
+    assert both == good and good.residual < bad.residual and good.upright > bad.upright
+
+
+@pytest.mark.parametrize("side", [9, 40])
+def test_the_likeness_of_a_box_is_its_zncc_at_every_shift(side):
+    picture, reference = (drawn(seed).astype(np.float64) for seed in (1, 2))
+    top, left, reach = 30, 50, 6
+    boxes = np.array([[top, top + side, left, left + side]])
+    found = _likeness(np.pad(picture, reach, mode="edge"), reference, boxes, reach)
+    step = 1 if side * side <= COMPARED else 2  # of 1600 pixels 400, which is nearer to COMPARED than all
+    assert found.shape == (1, 13, 13)
+    x = reference[top : top + side : step, left : left + side : step]
+    for down, aside in ((-6, 6), (0, 0), (3, -2)):
+        rows = np.clip(np.arange(top, top + side, step) + down, 0, SIZE[0] - 1)
+        y = picture[np.ix_(rows, np.clip(np.arange(left, left + side, step) + aside, 0, SIZE[1] - 1))]
+        like = ((x - x.mean()) * y).mean() / np.sqrt((x.var() + NOISE) * (y.var() + NOISE))
+        assert found[0, down + reach, aside + reach] == pytest.approx(max(like, 0.0), abs=1e-9)

@@ -1,14 +1,18 @@
 """A pin that would not even be missed, because the OK pictures differ too much there, is UNSURE, never OK."""
 
+import json
+
 import numpy as np
+import pytest
 from PIL import Image
 
 from generator.__main__ import main
+from generator.soart import missing_pins
 from generator.soart.estimator import SoartC
 from generator.soart.inspection import InspectionModel
 from generator.soart.missing_pins import without_pins
 from generator.soart.part_model import PartInspectionModel
-from generator.soart.pins import Pin, PinTable
+from generator.soart.pins import PRINT, Pin, PinTable
 from generator.verdict.envelope import Verdict
 from tests.generator.soart.drawn_pins import PINS, drawn, model_of
 
@@ -98,3 +102,85 @@ def test_the_command_warns_and_says_unsure(tmp_path, capsys):
 
 def test_an_inspection_without_pins_has_none_to_miss():
     assert InspectionModel(SoartC(window=5).fit([drawn(seed) for seed in range(4)])).unnoticed == []
+
+
+def sought_with(monkeypatch) -> list[tuple[float, float]]:
+    """The limits of each search for pins that would not be missed, from now on."""
+    limits, sought = [], missing_pins._sought
+
+    def counted(model, table, *given):
+        limits.append(given)
+        return sought(model, table, *given)
+
+    monkeypatch.setattr(missing_pins, "_sought", counted)
+    return limits
+
+
+def test_a_saved_unit_space_knows_its_pins_that_would_not_be_missed_and_an_old_one_seeks_them(tmp_path, monkeypatch):
+    inspection, unit, old = model_of(with_bent()), tmp_path / "unit.npz", tmp_path / "old.npz"
+    inspection.model.save(old)  # before they are sought: as an older version saved it
+    assert inspection.unnoticed == NAMES
+    inspection.model.save(unit)
+    before = inspection.inspect(drawn(70))
+    sought = sought_with(monkeypatch)
+    for path, count in ((unit, 0), (old, 1)):
+        again = InspectionModel.load(path)
+        found = again.inspect(drawn(70))
+        assert (found.score, found.verdict, found.reasons) == (before.score, before.verdict, before.reasons)
+        assert found.pins == before.pins and again.hash() == inspection.hash() and again.unnoticed == NAMES
+        assert len(sought) == count
+
+
+def test_pins_are_sought_anew_with_other_limits_pins_or_pictures(monkeypatch):
+    inspection, sought = model_of(with_bent()), sought_with(monkeypatch)
+    model, pins = inspection.model, inspection.table.pins
+    assert inspection.unnoticed == NAMES and len(sought) == 1
+    assert InspectionModel(model, pins).unnoticed == NAMES and len(sought) == 1
+    inspection.set_limits([2 * one for one in inspection.scores], 0, inspection.limit)
+    assert set(NAMES) <= set(inspection.unnoticed) and sought[1:] == [(2 * sought[0][0], 2 * sought[0][1])]
+    assert InspectionModel(model, pins[:3]).unnoticed == [] and len(sought) == 3
+    assert "unnoticed" not in model.fit(with_bent()).notes
+
+
+def test_a_saved_unit_space_of_views_knows_them_too(tmp_path, monkeypatch):
+    views = {"center": model_of(with_bent()), "left": model_of([drawn(seed) for seed in range(9)])}
+    for inspection in views.values():
+        inspection.model.notes["parts"] = [str(number) for number in range(9)]
+    made = PartInspectionModel(views)
+    blind = {view: (one.unnoticed, one._blind()) for view, one in views.items()}
+    assert blind["center"][0] == [] != blind["center"][1]
+    made.save(tmp_path / "unit.npz")
+    sought = sought_with(monkeypatch)
+    again = PartInspectionModel.load(tmp_path / "unit.npz")
+    assert {view: (one.unnoticed, one._blind()) for view, one in again.by_view.items()} == blind and sought == []
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        3,
+        {},
+        {"limits": [1, 2], "addresses": ["r9c9"]},
+        {"limits": [1], "addresses": []},
+        {"limits": [1, "2"], "addresses": []},
+        {"limits": [1, 2], "addresses": [[]]},
+    ],
+)
+def test_damaged_pins_that_would_not_be_missed_are_refused(tmp_path, note):
+    inspection = model_of([drawn(seed) for seed in range(4)])
+    inspection.model.notes["unnoticed"] = json.loads(json.dumps(note))
+    inspection.model.save(tmp_path / "unit.npz")
+    with pytest.raises(
+        ValueError, match=r"unit\.npz: expected a unit space .*, got a header with damaged pins that wou"
+    ):
+        InspectionModel.load(tmp_path / "unit.npz")
+
+
+def test_print_is_cut_out_as_a_whole():
+    picture = np.full((40, 60), 0.3, np.float32)
+    for left in (16, 24, 32):  # three letters
+        picture[14:24, left : left + 4] = 0.9
+    box = (14.0, 12.0, 38.0, 26.0)
+    for address, left_over in ((PRINT, 0), ("r1c1", 2 * 40)):  # a pin is one of the three
+        cut = without_pins(picture, picture, PinTable([Pin(address, box)], np.stack([picture] * 3), picture), [0])
+        assert (np.abs(cut - 0.3) > 0.01).sum() == left_over

@@ -15,6 +15,8 @@ from PIL import Image, ImageOps
 
 import generator.soart.inspect as inspect_command
 from generator.__main__ import main
+from generator.soart import learning
+from generator.soart.golden import Golden
 from generator.soart.limits import part_scores, score_limit
 from generator.soart.part_model import PartInspectionModel
 from generator.soart.verdict_log import VerdictLog
@@ -100,6 +102,25 @@ def test_pins_are_judged_in_the_views_that_have_boxes_of_pins(folder: Path, tmp_
     ] == []
     assert inspect(folder / "new", folder / "ok", tmp_path / "out", *pins, str(folder / "ok" / "none")) == 2
     assert "ok/none: expected a part with a picture of the view left" in capsys.readouterr().err
+
+
+def test_what_is_said_of_the_ok_pictures_of_a_view_names_the_view(folder: Path, tmp_path: Path, monkeypatch, capsys):
+    calls: list[Golden] = []
+
+    def doubt(golden: Golden, scores: np.ndarray) -> None:
+        calls.append(golden)
+        if len(calls) > 2:  # one for each view, then again for the view that is aligned on pins
+            golden.warnings.append("warning: scores are high")
+
+    monkeypatch.setattr(learning, "warn_of_doubtful", doubt)
+    pins = ["--views", "center,left", "--positions", str(folder / "pins"), "--positions-of", str(folder / "ok" / "g03")]
+    assert inspect(folder / "new", folder / "ok", tmp_path / "out", *pins) == 0
+    assert "view left: warning: scores are high\n" in capsys.readouterr().out
+    for number in range(4):
+        write_part(tmp_path / "ok", f"g{number}", number)
+        view(0, "left", True).save(tmp_path / "ok" / f"g{number}_left.png")
+    assert inspect(folder / "new", tmp_path / "ok", tmp_path / "out", "--views", "center,left") == 2
+    assert "ok: view left: expected at least 3 different OK pictures, got 1" in capsys.readouterr().err
 
 
 def test_a_file_of_another_program_is_not_replaced_by_the_verdict_on_a_part(
