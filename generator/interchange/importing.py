@@ -239,11 +239,12 @@ def _write(
 
 def _how_located(locating: Locating) -> str:
     """Return the card's sentences on located photographs."""
+    gauge = f"`{locating.file.name}`, SHA-256 {locating.sha256}"
     return (
-        f"A gauge (`{locating.file.name}`, SHA-256 {locating.sha256}) found the part in each photograph, by the drawing "
-        f"of {' '.join(locating.connector)}. Photographs were resampled so that the part lies upright, in one size and "
-        "at one place; what is not the part is grey. Boxes were moved with them. Boxes of defects whose labels state no "
-        "address have that of the pin where they lie."
+        f"A gauge ({gauge}) found the part in each photograph, by the drawing of {' '.join(locating.connector)}. "
+        "Photographs were resampled so that the part lies upright, in one size and at one place; what is not the part "
+        "is grey. Boxes were moved with them. Boxes of defects whose labels state no address have that of the pin "
+        "where they lie."
     )
 
 

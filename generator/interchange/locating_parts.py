@@ -206,9 +206,8 @@ def place_of(
         kept = spool.keep(entry, key, note)
     if reasons := kept.note.get("reasons"):
         located.lost += 1
-        raise InputError(
-            [f"{name}: expected one whole part that {locating.file.name} finds, got: {reason}" for reason in reasons]
-        )
+        got = "; ".join(reasons)
+        raise InputError(f"{name}: expected one whole part that {locating.file.name} finds, got: {got}")
     located.found += 1
     located.orientations = max(located.orientations, kept.note["orientations"])
     a, b, c, d = kept.note["numbers"]

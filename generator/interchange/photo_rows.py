@@ -127,19 +127,19 @@ def examine(photos: Sequence[Photo], rules: Rules, spool: Spool) -> Findings:
     """
     found = Findings([], [], [], [])
     statistics: dict[tuple[str, ...], nsoart.MapStatistics] = {}
-    for each in photos:
-        photo = each
+    for given in photos:
+        photo = given
         try:
             if problems := photo.labelled.problems:
                 name = photo.labelled.name
                 raise InputError([each if name in each else f"{name}: {each}" for each in problems])
-            picture, stored = _opened(photo.labelled)
+            picture, content = opened(photo.labelled)
             boxes = _boxes(photo.labelled, picture.size, found.notes)
             if rules.masks:
                 _mask(photo.labelled, picture.size)
             if rules.locating is not None:
                 photo, picture, boxes = _straightened(photo, picture, boxes, rules.locating, found, spool)
-                stored = None
+                content = None
             if min(picture.size) < rules.window:
                 raise InputError(
                     f"{photo.labelled.name}: expected at least {rules.window} x {rules.window} px, got "
@@ -150,8 +150,8 @@ def examine(photos: Sequence[Photo], rules: Rules, spool: Spool) -> Findings:
             found.problems += error.problems
             continue
         found.examined.append(one)
-        content = encoded_png(picture) if stored is None else stored
-        found.digests[photo.run] = (pixels_sha256(picture), hashlib.sha256(content).hexdigest())
+        file = encoded_png(picture) if content is None else content
+        found.digests[photo.run] = (pixels_sha256(picture), hashlib.sha256(file).hexdigest())
         if photo.split == "train" and photo.label == OK and rules.golden is None:
             maps = nsoart.nsoart_maps(picture, rules.window, rules.stride)
             statistics.setdefault(one.group, nsoart.MapStatistics()).add(maps)
@@ -240,16 +240,19 @@ def pixels_sha256(picture: Image.Image) -> str:
 
 
 def shown(photo: Photo, rules: Rules) -> tuple[Image.Image, bytes]:
-    """Return the picture that a dataset shows of an examined photo, straightened if it was located, and its bytes."""
-    if photo.place is None or rules.locating is None:
-        return opened(photo.labelled)
-    whole, _ = _opened(photo.labelled)
-    picture = rules.locating.straightener(photo.place.view).resample(whole, photo.place.similarity)
-    return picture, encoded_png(picture)
+    """Return the picture that a dataset shows of an examined photo, and the bytes (PNG or JPEG) that it stores of it.
+
+    The picture of a located photo is straightened.
+    """
+    picture, content = opened(photo.labelled)
+    if photo.place is not None and rules.locating is not None:
+        straightener = rules.locating.straightener(photo.place.view)
+        picture, content = straightener.resample(picture, photo.place.similarity), None
+    return picture, encoded_png(picture) if content is None else content
 
 
-def opened(labelled: Labelled) -> tuple[Image.Image, bytes]:
-    """Open a labelled picture; returns the picture, and the bytes (PNG or JPEG) that a dataset stores of it.
+def opened(labelled: Labelled) -> tuple[Image.Image, bytes | None]:
+    """Open a labelled picture; returns the picture, and its file's bytes if they show just this picture, else None.
 
     A picture with an EXIF orientation is turned upright, unless its labels state the size of the unturned picture: then
     its boxes were drawn on the latter. PNG and JPEG files of 8 bits that need no change are stored unchanged.
@@ -257,12 +260,6 @@ def opened(labelled: Labelled) -> tuple[Image.Image, bytes]:
     Raises:
         InputError: the picture cannot be read, or its size differs from that in its labels.
     """
-    picture, stored = _opened(labelled)
-    return picture, encoded_png(picture) if stored is None else stored
-
-
-def _opened(labelled: Labelled) -> tuple[Image.Image, bytes | None]:
-    """Open a picture as `opened` does; the bytes are None if it is not stored as the file is."""
     name = labelled.name
     if not labelled.path.is_file():
         raise InputError(f"{name}: expected the picture that the labels name, got no such file")
