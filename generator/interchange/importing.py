@@ -103,17 +103,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only if --with is given: how large a part of the training split shall be imported pictures, above 0 and "
         "below 1; surplus pictures of SOURCE or DATASET are left out at random (default: none is left out)",
     )
-    parser.add_argument(
-        "--locate",
-        type=Path,
-        metavar="FILE.onnx",
-        help="a gauge's ONNX file (see trainer.export), which finds the part in each picture, at any place, turn and "
-        "0.5 to 2 times its scale; the dataset gets the pictures as if the part lay still, with their boxes, and boxes "
-        "of defects get the addresses of the pins where they lie",
-    )
-    for name in NAMES:
-        of_part = f"with --locate, {name} of the part; needed if the gauge knows several that differ"
-        parser.add_argument(f"--{name}", metavar="NAME", help=of_part)
+    _add_locate(parser)
     parser.add_argument("--synthetic", action="store_true", help="the pictures are renders (column synthetic: true)")
     parser.add_argument(
         "--zero-based",
@@ -129,6 +119,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     licence = "licence stated in the card, such as mit (default: other)"
     parser.add_argument("--license", default="other", metavar="ID", help=licence)
     parser.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one per core)")
+
+
+def _add_locate(parser: argparse.ArgumentParser) -> None:
+    """Add the options on how the part is found in the pictures."""
+    parser.add_argument(
+        "--locate",
+        type=Path,
+        metavar="FILE.onnx",
+        help="a gauge's ONNX file (see trainer.export), which finds the part in each picture, at any place, turn and "
+        "0.5 to 2 times its scale; the dataset gets the pictures as if the part lay still, with their boxes, and boxes "
+        "of defects get the addresses of the pins where they lie",
+    )
+    for name in NAMES:
+        of_part = f"with --locate, {name} of the part; needed if the gauge knows several that differ"
+        parser.add_argument(f"--{name}", metavar="NAME", help=of_part)
 
 
 def run(args: argparse.Namespace) -> int:
