@@ -112,20 +112,22 @@ class Located:
     def notes(self, file: Path) -> list[str]:
         """Return messages for the user; `file`: the gauge's file."""
         said = [f"{file}: found the part in {self.found} of {self.found + self.lost} photographs"]
-        said += [
-            f"note: orientation {text}, with its addresses" for text in orientation_note(self.orientations).values()
-        ]
+        for text in orientation_note(self.orientations).values():
+            said.append(
+                f"note: orientation {text}. Boxes in photographs that are turned by more than "
+                f"{180.0 / self.orientations:g}° have the addresses of other pins"
+            )
         if self.at_pin or self.at_none:
-            said.append(f"{self.at_pin} boxes of defects got the address of the pin where they lie")
+            said.append(f"boxes of defects that got the address of the pin where they lie: {self.at_pin}")
         if self.at_none:
             said.append(
-                f"note: {self.at_none} boxes of defects have no address (null): their middle lies farther than "
+                f"note: boxes of defects without an address (null): {self.at_none}. Their middle lies farther than "
                 f"{_AT_PIN:g} pitches from every pin's, or they are of class {OTHERNG} and cover several pins"
             )
         if self.contrary:
             said.append(
-                f"warning: {self.contrary} boxes keep the address in the labels, though they lie at other pins of the "
-                "drawing: these parts may lie the other way round"
+                f"warning: boxes that keep the address in the labels, but lie at other pins: {self.contrary}. Perhaps "
+                "these parts lie the other way round, or the labels are wrong"
             )
         return said
 

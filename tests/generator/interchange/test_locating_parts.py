@@ -111,8 +111,9 @@ def test_boxes_land_on_the_pins_and_get_their_addresses(tmp_path, capsys):
     assert locate(tmp_path) == 0
     said = capsys.readouterr().err
     assert "gauge.onnx: found the part in 3 of 3 photographs" in said
-    assert "9 boxes of defects got the address of the pin where they lie" in said
+    assert "boxes of defects that got the address of the pin where they lie: 9\n" in said
     assert "orientation ambiguous: the drawing looks alike after a turn by 180°" in said
+    assert "Boxes in photographs that are turned by more than 90° have the addresses of other pins" in said
     tips, rows = straightened_tips(), named(tmp_path)
     for name, similarity in places.items():
         row, found = rows[name], objects_of(rows[name])
@@ -191,8 +192,9 @@ def test_an_address_is_never_guessed(tmp_path, capsys):
     assert row["objects"]["address"] == [None, None, "r2c8", "r3c1", None]
     assert row["objects"]["cavity"][3] == "99"
     said = capsys.readouterr().err
-    assert "1 boxes of defects got the address" in said and "2 boxes of defects have no address (null)" in said
-    assert "warning: 1 boxes keep the address in the labels" in said
+    assert "that got the address of the pin where they lie: 1\n" in said
+    assert "boxes of defects without an address (null): 2." in said
+    assert "warning: boxes that keep the address in the labels, but lie at other pins: 1." in said
 
 
 def test_pictures_with_a_class_only_are_straightened_too(tmp_path):
