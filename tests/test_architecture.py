@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "generator.doe": GENERATOR_BASE | RENDERER_WORDS | {"generator.dataset.labels", "generator.dataset.connectors"},
     "generator.rendering": {"generator.io", "generator.doe"} | RENDERER_WORDS,
     "generator.augmenting": GENERATOR_BASE | RENDERER_WORDS | {"generator.dataset"},
-    "generator.interchange": GENERATOR_BASE | RENDERER_WORDS | {"generator.dataset"},
+    "generator.interchange": GENERATOR_BASE | RENDERER_WORDS | {"generator.dataset", "generator.locating"},
     "generator.reporting": GENERATOR_BASE | RENDERER_WORDS | {"generator.dataset"},
     "generator.locating": {"generator.io", "generator.verdict", f"{GEOMETRY}.lens", CONTRACT},
     "generator.calibrating": {"generator.io", "generator.verdict", f"{GEOMETRY}.lens", f"{CONTRACT}.errors"},

@@ -6,7 +6,8 @@ Readers (for import) return `labelled.Found` (pictures, messages); writers (for 
 To add an export format, write a module with a WRITER (see `exported.Writer`) and list it in `exporting.WRITERS`. To add
 an import format, write a function that returns `labelled.Found` and list it in `importing.READERS`.
 
-importing    `generator import`
+importing    `generator import`; import_options checks its options
+locating_parts  finds the part in photographs by a gauge, and moves their labels to the straightened pictures
 placing      assigns run names, part numbers and splits to imported pictures
 photo_rows   checks photographs and makes their rows; same_pictures finds those with the same pixels
 yaml_text    parses YAML whose values are all texts

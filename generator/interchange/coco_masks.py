@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from blender_scripts.contract.errors import shown
 from generator.interchange.labelled import numbers
+from generator.locating.edges import Similarity
 
 # Larger masks are refused before they are unpacked: a few bytes can stand for any number of pixels.
 MOST_PX = 2**28
@@ -59,6 +61,52 @@ def bounds_of(segmentation: Any) -> tuple[float, float, float, float] | None:
         return None
 
 
+def outline_of(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
+    """Return points (n, 2), x and y in px, on the outline of a COCO segmentation, among them the outermost ones.
+
+    They are the corners of polygons. Of run lengths, they are the middles of the sides of the first and the last pixel
+    in each row: with corners of pixels, the box of a slanted shape would be too large after a turn.
+
+    Args:
+        segmentation: as in `pixels_of`; it has a pixel.
+        size: (W, H) of the picture in px.
+
+    Raises:
+        ValueError: the segmentation is invalid.
+    """
+    if isinstance(segmentation, list):
+        return np.concatenate([np.array(polygon, float).reshape(-1, 2) for polygon in segmentation])
+    pixels = pixels_of(segmentation, size)
+    rows = np.flatnonzero(pixels.any(axis=1))
+    first, last = pixels[rows].argmax(axis=1), size[0] - 1 - pixels[rows, ::-1].argmax(axis=1)
+    sides = np.array([(0.0, 0.5), (1.0, 0.5), (0.5, 0.0), (0.5, 1.0)])
+    corners = np.concatenate([np.stack([columns, rows], axis=1) for columns in (first, last)])
+    points: np.ndarray = (corners[:, None] + sides).reshape(-1, 2)
+    return points
+
+
+def moved_segmentation(segmentation: Any, size: tuple[int, int], move: Similarity, out: tuple[int, int]) -> Any:
+    """Return a COCO segmentation as it is in a resampled picture, in the form of `pixels_of`.
+
+    Polygons remain polygons, unless one reaches so far beyond the picture that `pixels_of` would refuse it.
+
+    Args:
+        segmentation: as in `pixels_of`, valid for a picture of `size` px.
+        size: (W, H) of the picture in px.
+        move: map from px of the picture to px of the resampled one.
+        out: (W, H) of the resampled picture in px.
+    """
+    if isinstance(segmentation, list):
+        polygons = [move.apply(np.array(polygon, float).reshape(-1, 2)).ravel().tolist() for polygon in segmentation]
+        if not any(_is_far_outside(polygon, out) for polygon in polygons):
+            return polygons
+    back = move.inverse()
+    (a, b), (c, d) = back.linear.tolist()
+    coefficients = (a, b, back.shift.real, c, d, back.shift.imag)
+    mask = Image.fromarray(pixels_of(segmentation, size).astype(np.uint8))
+    return run_lengths(np.asarray(mask.transform(out, Image.Transform.AFFINE, coefficients)) > 0)
+
+
 def run_lengths(pixels: np.ndarray) -> dict[str, Any]:
     """Encode a pixel mask (H, W) bool as COCO's compressed run lengths (`size` and `counts`)."""
     from pycocotools import mask as coco_mask
@@ -74,10 +122,14 @@ def _filled(polygons: list[Any], size: tuple[int, int]) -> np.ndarray:
         edges = numbers(polygon) if isinstance(polygon, list) else None
         if edges is None or len(edges) < 6 or len(edges) % 2:
             raise ValueError(f"{shown(polygon)}, which is no polygon of three or more points")
-        if min(edges) < -max(size) or max(edges) > 2 * max(size):
+        if _is_far_outside(edges, size):
             raise ValueError(f"a polygon far outside the picture of {size[0]} x {size[1]} px")
     code = coco_mask.merge(coco_mask.frPyObjects(polygons, size[1], size[0]))
     return np.asarray(coco_mask.decode(code), bool)
+
+
+def _is_far_outside(edges: Sequence[float], size: tuple[int, int]) -> bool:
+    return min(edges) < -max(size) or max(edges) > 2 * max(size)
 
 
 def _unrolled(code: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:

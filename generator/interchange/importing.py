@@ -3,6 +3,7 @@
     python -m generator import photos/coco --format coco --to out/photos --splits train=0.7,validation=0.3
     python -m generator import photos/yolo --format yolo --to out/mixed --with out/dataset --share 0.3
     python -m generator import station --format imagefolder --to out/parts --splits test=1 --views center,left,top
+    python -m generator import photos/coco --format coco --to out/photos --locate gauge.onnx --housing plain
 
 Values that the labels do not contain are null: no measure, address or view of a photograph is guessed. The column
 `synthetic` is false for photographs. All pictures are checked before the dataset is written; every fault is reported.
@@ -11,36 +12,33 @@ Values that the labels do not contain are null: no measure, address or view of a
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from blender_scripts.contract.errors import InputError
-from blender_scripts.contract.rig import CAMERAS
 from generator.dataset.derived_card import make_derived_card
 from generator.dataset.folder import BATCH_ROWS, copy_references, ordered_splits
-from generator.dataset.labels import ANSWER_LABELS, CLASSES, OK, OTHERNG
+from generator.dataset.labels import ANSWER_LABELS, OK, OTHERNG
 from generator.dataset.rows import features, missing_note
-from generator.dataset.writer import DatasetWriter
+from generator.dataset.writer import DatasetWriter, Spool
 from generator.interchange.coco import read_coco
 from generator.interchange.image_folder import read_image_folder
+from generator.interchange.import_options import KNOWN, ImportOptions, import_options
 from generator.interchange.labelled import (
     ClassNames,
     Found,
     note_others,
-    numbers,
-    split_of,
     with_defects_unknown,
     without_repeats,
 )
+from generator.interchange.locating_parts import NAMES, Located, Locating, locating_of
 from generator.interchange.mixing import Other, chosen
-from generator.interchange.photo_rows import Examined, Photo, Rules, attach_images, examine, opened, without_reference
+from generator.interchange.photo_rows import Examined, Photo, Rules, attach_images, examine, shown, without_reference
 from generator.interchange.placing import placed
 from generator.interchange.same_pictures import checked_copies
 from generator.interchange.voc import read_voc
@@ -57,8 +55,9 @@ READERS: dict[str, Reader] = {
     "voc": lambda args, names, views: read_voc(args.source, args.images, names, args.zero_based),
     "imagefolder": lambda args, names, views: read_image_folder(args.source, names, views),
 }
-KNOWN = ("scene", "housing", "terminal", "camera", "lighting", "marking")
 LAST_PART = 2**63 - 1
+# Photographs in a chunk of work if the part is searched in them, which takes about a second each.
+LOCATED_ROWS = 8
 Statistics = dict[tuple[str, ...], nsoart.MapStatistics]
 
 
@@ -109,6 +108,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only if --with is given: how large a part of the training split shall be imported pictures, above 0 and "
         "below 1; surplus pictures of SOURCE or DATASET are left out at random (default: none is left out)",
     )
+    _add_locate(parser)
     parser.add_argument("--synthetic", action="store_true", help="the pictures are renders (column synthetic: true)")
     parser.add_argument(
         "--zero-based",
@@ -126,36 +126,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one per core)")
 
 
-@dataclass(frozen=True)
-class ImportOptions:
-    """The checked options of `generator import`.
-
-    Attributes:
-        classes: Pinsight's class of each label in the source, from --classes.
-        known: values that the user gave for all pictures, by manifest column.
-        shares: share of each split, 0 to 1; empty: splits as in the source.
-        views: cameras that took a picture of every part; empty: pictures are not grouped by part.
-        seed: seed of all random choices.
-        share: share of imported pictures in the mixed training split, 0 to 1; None: no picture is left out.
-        synthetic: whether the pictures are rendered.
-        skip_broken: leave out faulty pictures, instead of raising an error.
-        workers: number of processes; None: one per core.
-    """
-
-    classes: Mapping[str, str]
-    known: Mapping[str, str]
-    shares: Mapping[str, float]
-    views: list[str]
-    seed: int
-    share: float | None
-    synthetic: bool
-    skip_broken: bool
-    workers: int | None
+def _add_locate(parser: argparse.ArgumentParser) -> None:
+    """Add the options on how the part is found in the pictures."""
+    parser.add_argument(
+        "--locate",
+        type=Path,
+        metavar="FILE.onnx",
+        help="a gauge's ONNX file (see trainer.export), which finds the part in each picture, at any place, turn and "
+        "0.5 to 2 times its scale; the dataset gets the pictures as if the part lay still, with their boxes, and boxes "
+        "of defects get the addresses of the pins where they lie",
+    )
+    for name in NAMES:
+        of_part = f"with --locate, {name} of the part; needed if the gauge knows several that differ"
+        parser.add_argument(f"--{name}", metavar="NAME", help=of_part)
 
 
 def run(args: argparse.Namespace) -> int:
     """Import the pictures and print the number of rows in each split; returns the exit code."""
-    options = _import_options(args)
+    options = import_options(args)
+    locating, columns = _locating(options)
     names = ClassNames(options.classes)
     found = READERS[args.format](args, names, options.views)
     found.pictures = [with_defects_unknown(without_repeats(one, found.notes)) for one in found.pictures]
@@ -174,7 +163,7 @@ def run(args: argparse.Namespace) -> int:
     photos = placed(found, options.shares, options.seed, parts, options.views)
     source = args.source if args.source.is_dir() else args.source.parent
     with DatasetWriter(args.to, source) as writer:
-        rules = _rules(photos, other, options)
+        rules = _rules(photos, other, options, {**options.known, **columns}, locating)
         _write(photos, found.problems, other, rules, options, args, writer)
     for split, counts in writer.origins.items():
         sys.stdout.write(f"{split}: {', '.join(f'{count} {kind}' for kind, count in counts.items())}\n")
@@ -182,65 +171,22 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _import_options(args: argparse.Namespace) -> ImportOptions:
-    """Return the checked options. Raises one InputError that lists every fault."""
-    problems: list[str] = []
-    options = ImportOptions(
-        classes=_words(args.classes, problems),
-        known=_pairs(args.known, "--known", problems),
-        shares=_shares(args.splits, problems),
-        views=_views(args, problems),
-        seed=args.seed,
-        share=args.share,
-        synthetic=args.synthetic,
-        skip_broken=args.skip_broken,
-        workers=args.workers,
-    )
-    if options.views and ("camera" in options.known or args.share is not None):
-        given = "--share" if args.share is not None else "--known camera"
-        problems.append(f"--views: expected neither --known camera nor --share beside it, got {given}")
-    problems += [
-        f"--known: expected columns among {', '.join(KNOWN)}, got {name!r}"
-        for name in options.known
-        if name not in KNOWN
-    ]
-    if (camera := options.known.get("camera", CAMERAS[0])) not in CAMERAS:
-        problems.append(f"--known camera: expected one of {', '.join(CAMERAS)}, got {camera!r}")
-    if args.share is not None and not 0 < args.share < 1:
-        problems.append(f"--share: expected a number above 0 and below 1, got {args.share:g}")
-    if args.share is not None and args.renders is None:
-        problems.append("--share: expected a dataset to mix with (--with DATASET), got none")
-    if args.seed < 0:
-        problems.append(f"--seed: expected a whole number of at least 0, got {args.seed}")
-    if args.workers is not None and not 1 <= args.workers <= 1024:
-        problems.append(f"--workers: expected 1 to 1024 processes, got {args.workers}")
-    problems += _place_problems(args)
-    if not args.source.exists():
-        problems.append(f"{args.source}: expected labelled pictures, got no such file or folder")
-    if args.images is not None and not args.images.is_dir():
-        got = "a file" if args.images.exists() else "no such folder"
-        problems.append(f"--images {args.images}: expected the folder of the pictures, got {got}")
-    if problems:
-        raise InputError(problems)
-    return options
+def _locating(options: ImportOptions) -> tuple[Locating | None, dict[str, str]]:
+    """Return how the part is found in the pictures, None without --locate, and the columns that follow for all rows."""
+    if options.locate is None:
+        return None, {}
+    locating, columns, notes = locating_of(options.locate, options.named, options.known.get("camera"), options.views)
+    sys.stderr.write("".join(f"{note}\n" for note in notes))
+    return locating, columns
 
 
-def _place_problems(args: argparse.Namespace) -> Iterator[str]:
-    """List why the dataset may not be written into --to: it would lie among the pictures or renders that are read."""
-    to = f"--to {args.to}: expected a folder"
-    if args.renders is not None and _overlap(args.to.resolve(), args.renders.resolve()):
-        yield f"{to} apart from {args.renders} (--with), got one that lies in it or contains it"
-    # The next import would read a dataset among the labelled pictures as some of them.
-    for folder, given in ((args.source, "SOURCE"), (args.images, "--images")):
-        if folder is not None and folder.is_dir() and args.to.resolve().is_relative_to(folder.resolve()):
-            yield f"{to} outside of {folder} ({given}), got one that lies in it"
-
-
-def _overlap(one: Path, other: Path) -> bool:
-    return one.is_relative_to(other) or other.is_relative_to(one)
-
-
-def _rules(photos: list[Photo], other: Other | None, options: ImportOptions) -> Rules:
+def _rules(
+    photos: list[Photo],
+    other: Other | None,
+    options: ImportOptions,
+    known: Mapping[str, str],
+    locating: Locating | None,
+) -> Rules:
     answer, window, stride = "short", nsoart.WINDOW, nsoart.STRIDE
     extras: tuple[str, ...] = ("file",)
     if other is not None:
@@ -250,7 +196,7 @@ def _rules(photos: list[Photo], other: Other | None, options: ImportOptions) -> 
     golden = other.folder if other is not None and nsoart.is_golden(other.parameters) else None
     has_masks = any(each.segmentation for p in photos for each in p.labelled.objects or ())
     return Rules(
-        options.known,
+        known,
         options.synthetic,
         answer if answer in ANSWER_LABELS else "short",
         extras,
@@ -258,6 +204,7 @@ def _rules(photos: list[Photo], other: Other | None, options: ImportOptions) -> 
         window,
         stride,
         golden,
+        locating,
     )
 
 
@@ -274,9 +221,10 @@ def _write(
     has_other = (other is not None and other.other) or any(
         p.label == OTHERNG or any(each.category == OTHERNG for each in p.labelled.objects or ()) for p in photos
     )
-    chunks = [photos[at : at + BATCH_ROWS] for at in range(0, len(photos), BATCH_ROWS)]
+    step = BATCH_ROWS if rules.locating is None else LOCATED_ROWS
+    chunks = [photos[at : at + step] for at in range(0, len(photos), step)]
     with processes(options.workers, len(chunks) > 2) as in_order:
-        rows, statistics = _examine(in_order, chunks, problems, rules, options, other)
+        rows, statistics = _examine(in_order, chunks, problems, rules, options, other, writer.spool)
         if not rows:
             raise InputError(f"{args.source}: expected labelled pictures, got none")
         parameters = other.parameters if other is not None else _parameters(rows, statistics, rules)
@@ -284,6 +232,8 @@ def _write(
         _write_splits(in_order, rows, other, rules, parameters, options, writer)
     title = f"Imported: {args.source.resolve().name}"
     how = [f"{len(photos)} labelled pictures, imported from {args.format}. What the labels do not contain is null."]
+    if rules.locating is not None:
+        how.append(_how_located(rules.locating))
     if other is not None:
         by = "no row is left out" if options.share is None else f"imported share of split train: {options.share:g}"
         title += f", with {other.folder.resolve().name}"
@@ -297,6 +247,17 @@ def _write(
     writer.finish(text, parameters, other.connectors if other is not None else None)
 
 
+def _how_located(locating: Locating) -> str:
+    """Return the card's sentences on located photographs."""
+    gauge = f"`{locating.file.name}`, SHA-256 {locating.sha256}"
+    return (
+        f"A gauge ({gauge}) found the part in each photograph, by the drawing of {' '.join(locating.connector)}. "
+        "Photographs were resampled so that the part lies upright, in one size and at one place; what is not the part "
+        "is grey. Boxes were moved with them. Boxes of defects whose labels state no address have that of the pin "
+        "where they lie."
+    )
+
+
 def _examine(
     in_order: InOrder,
     chunks: list[list[Photo]],
@@ -304,24 +265,29 @@ def _examine(
     rules: Rules,
     options: ImportOptions,
     other: Other | None,
+    spool: Spool,
 ) -> tuple[list[Examined], Statistics]:
     """Check all photographs; return their rows and statistics of good parts. Raises one InputError with every fault."""
     rows: list[Examined] = []
     statistics: Statistics = {}
     broken: list[str] = []
     digests: dict[str, tuple[str, str]] = {}
+    located = Located()
     photos = [photo for chunk in chunks for photo in chunk]
     with tqdm(total=len(photos), desc="pictures", unit="picture", disable=None) as bar:
-        for chunk, found in in_order(examine, ((chunk, rules) for chunk in chunks)):
+        for chunk, found in in_order(examine, ((chunk, rules, spool) for chunk in chunks)):
             rows += found.examined
             broken += found.problems
             digests |= found.digests
+            located.add(found.located)
             for note in found.notes:
                 tqdm.write(note, file=sys.stderr)
             for group, numbers in found.statistics:
                 merged = statistics.setdefault(group, nsoart.MapStatistics())
                 merged.merge(nsoart.MapStatistics.from_numbers(numbers))
             bar.update(len(chunk))
+    if rules.locating is not None:
+        sys.stderr.write("".join(f"{note}\n" for note in located.notes(rules.locating.file)))
     copied, notes, wrong = checked_copies(rows, digests, other.pictures if other is not None else {})
     sys.stderr.write("".join(f"{note}\n" for note in notes))
     rows = [one for one in rows if one.photo.run not in wrong]
@@ -361,13 +327,13 @@ def _parameters(rows: list[Examined], statistics: Statistics, rules: Rules) -> d
     spaces = nsoart.UnitSpaces()
     for one in rows:
         spaces.add(one.photo.run, one.group, one.photo.label == OK, one.photo.split)
-    by_run = {photo.run: photo.labelled for photo, _ in rows}
+    by_run = {photo.run: photo for photo, _ in rows}
     found = spaces.found()
     for space in found:
         if space.source in ("few", "all"):
             sums = nsoart.MapStatistics()
             for name in space.rows:
-                sums.add(nsoart.nsoart_maps(opened(by_run[name])[0], rules.window, rules.stride))
+                sums.add(nsoart.nsoart_maps(shown(by_run[name], rules)[0], rules.window, rules.stride))
             statistics[space.group] = sums
     return nsoart.make_parameters(found, statistics, rules.window, rules.stride)
 
@@ -402,54 +368,3 @@ def _write_splits(
                 table = writer.spool.table(name)
                 writer.add(split, table, kept.sha256)
                 bar.update(table.num_rows)
-
-
-def _views(args: argparse.Namespace, problems: list[str]) -> list[str]:
-    views = args.views.split(",") if args.views is not None else []
-    if args.views is not None and (len(set(views)) < max(2, len(views)) or "" in views):
-        problems.append(f"--views: expected at least two different cameras, such as center,left, got {args.views!r}")
-    return views
-
-
-def _words(text: str | None, problems: list[str]) -> dict[str, str]:
-    """Parse WORD=CLASS,... into classes by word.
-
-    Words may hold `,` and `=`: a pair ends at the first comma after an `=`, its word at the pair's last `=`.
-    """
-    found: dict[str, str] = {}
-    for pair in re.findall(r"[^=]*=[^,]*,?|[^=]+$", text or ""):
-        word, equals, name = (part.strip() for part in pair.removesuffix(",").rpartition("="))
-        if not equals or not name:
-            problems.append(f"--classes: expected WORD=CLASS, got {pair!r}")
-        elif word in found:
-            problems.append(f"--classes: expected {word!r} once, got it twice")
-        found[word] = name
-    problems += [
-        f"--classes: expected one of the classes {', '.join(CLASSES)} for {word!r}, got {name!r}"
-        for word, name in found.items()
-        if name not in CLASSES
-    ]
-    return found
-
-
-def _pairs(text: str | None, option: str, problems: list[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for item in (text or "").split(",") if text else []:
-        name, equals, value = (part.strip() for part in item.partition("="))
-        if not name or not equals or not value:
-            problems.append(f"{option}: expected NAME=VALUE, got {item!r}")
-        elif name in found:
-            problems.append(f"{option}: expected {name} once, got it twice")
-        found[name] = value
-    return found
-
-
-def _shares(text: str | None, problems: list[str]) -> dict[str, float]:
-    """Parse SPLIT=SHARE,... into shares by split; anything but shares above 0 that sum to 1 is one fault."""
-    faults: list[str] = []
-    found = {split_of(name): numbers([value], 1) for name, value in _pairs(text, "", faults).items()}
-    shares = {split: share[0] for split, share in found.items() if split and share and share[0] > 0}
-    if text is not None and (faults or len(shares) < len(found) or abs(sum(shares.values()) - 1) > 1e-6):
-        expected = "shares above 0 of train, validation, test that sum to 1, such as train=0.7,validation=0.3"
-        problems.append(f"--splits: expected {expected}, got {text!r}")
-    return shares

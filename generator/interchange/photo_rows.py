@@ -18,6 +18,7 @@ from generator.dataset.rows import MANIFEST_COLUMNS, Box, ObjectRow, PictureRow,
 from generator.dataset.writer import Kept, Spool, encoded_png
 from generator.interchange.coco_masks import pixels_of
 from generator.interchange.labelled import Labelled, LabelledObject, kind_of
+from generator.interchange.locating_parts import Located, Locating, Place, moved_labels, place_of
 from generator.io.pictures import decoded, eight_bit, plain, upright, with_white
 from generator.io.source_code import code_sha256
 from generator.soart import nsoart
@@ -40,6 +41,7 @@ class Rules:
         window, stride: side and step of the windows from which the column nsoart is computed, px.
         golden: folder of the dataset that the pictures are mixed with, if it has golden references (mean pictures of
             good parts); else None.
+        locating: how the part is found in each picture, which is straightened; None: pictures are taken as they are.
     """
 
     known: Mapping[str, str]
@@ -50,6 +52,7 @@ class Rules:
     window: int
     stride: int
     golden: Path | None = None
+    locating: Locating | None = None
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,11 @@ class Photo:
     """A labelled picture with its place in the dataset.
 
     Attributes:
-        labelled: the picture with its labels.
+        labelled: the picture with its labels; those of a located picture are in px of the straightened picture.
         run: its unique name in the dataset.
         split: its split.
         part, camera: its part number and camera; None without --views.
+        place: where the picture shows the straightened one; None: not located.
     """
 
     labelled: Labelled
@@ -68,6 +72,7 @@ class Photo:
     split: str
     part: int | None = None
     camera: str | None = None
+    place: Place | None = None
 
     @property
     def label(self) -> str:
@@ -99,6 +104,7 @@ class Findings:
         statistics: (group, statistics of the SOART3 texture maps of its OK training pictures, as returned by
             `MapStatistics.as_numbers`); a group is (scene, housing, terminal, camera, marking).
         digests: (SHA-256 of the pixels, SHA-256 of the file as a dataset stores it) of each picture, by run name.
+        located: what was found in the pictures in which the part was sought.
     """
 
     examined: list[Examined]
@@ -106,36 +112,69 @@ class Findings:
     notes: list[str]
     statistics: list[tuple[tuple[str, ...], tuple[int, list[float], list[float]]]]
     digests: dict[str, tuple[str, str]] = field(default_factory=dict)
+    located: Located = field(default_factory=Located)
 
 
-def examine(photos: Sequence[Photo], rules: Rules) -> Findings:
-    """Decode pictures, check them and their boxes, and return their dataset rows and messages on faults."""
+def examine(photos: Sequence[Photo], rules: Rules, spool: Spool) -> Findings:
+    """Decode pictures, check them and their boxes, and return their dataset rows and messages on faults.
+
+    If the rules say so, the part is located in each picture, which is straightened, and its labels with it.
+
+    Args:
+        photos: the labelled pictures.
+        rules: settings of the import.
+        spool: store on disk, in which an interrupted import keeps where the part was found.
+    """
     found = Findings([], [], [], [])
     statistics: dict[tuple[str, ...], nsoart.MapStatistics] = {}
-    for photo in photos:
+    for given in photos:
+        photo = given
         try:
             if problems := photo.labelled.problems:
                 name = photo.labelled.name
                 raise InputError([each if name in each else f"{name}: {each}" for each in problems])
             picture, content = opened(photo.labelled)
-            one = Examined(photo, _row(photo, picture.size, rules, found.notes))
+            boxes = _boxes(photo.labelled, picture.size, found.notes)
             if rules.masks:
                 _mask(photo.labelled, picture.size)
+            if rules.locating is not None:
+                photo, picture, boxes = _straightened(photo, picture, boxes, rules.locating, found, spool)
+                content = None
             if min(picture.size) < rules.window:
                 raise InputError(
                     f"{photo.labelled.name}: expected at least {rules.window} x {rules.window} px, got "
                     f"{picture.width} x {picture.height}"
                 )
+            one = Examined(photo, _row(photo, boxes, picture.size, rules))
         except InputError as error:
             found.problems += error.problems
             continue
         found.examined.append(one)
-        found.digests[photo.run] = (pixels_sha256(picture), hashlib.sha256(content).hexdigest())
+        file = encoded_png(picture) if content is None else content
+        found.digests[photo.run] = (pixels_sha256(picture), hashlib.sha256(file).hexdigest())
         if photo.split == "train" and photo.label == OK and rules.golden is None:
             maps = nsoart.nsoart_maps(picture, rules.window, rules.stride)
             statistics.setdefault(one.group, nsoart.MapStatistics()).add(maps)
     found.statistics = [(group, value.as_numbers()) for group, value in statistics.items()]
     return found
+
+
+def _straightened(
+    photo: Photo,
+    picture: Image.Image,
+    boxes: Sequence[Box] | None,
+    locating: Locating,
+    found: Findings,
+    spool: Spool,
+) -> tuple[Photo, Image.Image, list[Box] | None]:
+    """Locate the part in a picture; return the photo with its place, the straightened picture, and the boxes in it."""
+    view = photo.camera or locating.camera
+    key = hashlib.sha256(repr((pixels_sha256(picture), locating, view, code_sha256())).encode()).hexdigest()
+    place = place_of(picture, photo.labelled.name, photo.run, view, locating, found.located, spool, key)
+    straightener = locating.straightener(view)
+    labelled = moved_labels(photo.labelled, boxes, picture.size, place, straightener, found.located)
+    moved = None if labelled.objects is None else [each.box for each in labelled.objects]
+    return replace(photo, labelled=labelled, place=place), straightener.resample(picture, place.similarity), moved
 
 
 def without_reference(rows: Sequence[Examined], parameters: Mapping[str, Any], folder: Path) -> dict[str, str]:
@@ -180,7 +219,7 @@ def attach_images(
         return kept
     complete = []
     for photo, row in chunk:
-        picture, content = opened(photo.labelled)
+        picture, content = shown(photo, rules)
         chart = nsoart.nsoart_picture(picture, parameters, row.manifest, rules.golden)
         whole = {
             **columns_of(row),
@@ -200,8 +239,20 @@ def pixels_sha256(picture: Image.Image) -> str:
     return hashlib.sha256(repr(pixels.size).encode() + pixels.tobytes()).hexdigest()
 
 
-def opened(labelled: Labelled) -> tuple[Image.Image, bytes]:
-    """Open a labelled picture; returns the picture, and the bytes (PNG or JPEG) that a dataset stores of it.
+def shown(photo: Photo, rules: Rules) -> tuple[Image.Image, bytes]:
+    """Return the picture that a dataset shows of an examined photo, and the bytes (PNG or JPEG) that it stores of it.
+
+    The picture of a located photo is straightened.
+    """
+    picture, content = opened(photo.labelled)
+    if photo.place is not None and rules.locating is not None:
+        straightener = rules.locating.straightener(photo.place.view)
+        picture, content = straightener.resample(picture, photo.place.similarity), None
+    return picture, encoded_png(picture) if content is None else content
+
+
+def opened(labelled: Labelled) -> tuple[Image.Image, bytes | None]:
+    """Open a labelled picture; returns the picture, and its file's bytes if they show just this picture, else None.
 
     A picture with an EXIF orientation is turned upright, unless its labels state the size of the unturned picture: then
     its boxes were drawn on the latter. PNG and JPEG files of 8 bits that need no change are stored unchanged.
@@ -228,11 +279,16 @@ def opened(labelled: Labelled) -> tuple[Image.Image, bytes]:
         )
     shallow = eight_bit(with_white(plain(picture, name), name))
     keeps = shallow is stored and turned is stored and stored.format in ("PNG", "JPEG")
-    return shallow, content if keeps else encoded_png(shallow)
+    return shallow, content if keeps else None
 
 
-def _row(photo: Photo, size: tuple[int, int], rules: Rules, notes: list[str]) -> PictureRow:
-    objects = _objects(photo.labelled, size, notes)
+def _row(photo: Photo, boxes: Sequence[Box] | None, size: tuple[int, int], rules: Rules) -> PictureRow:
+    """Make a photo's row; `boxes`: those of its objects in the picture of `size`, clipped to it; None: not known."""
+    labelled = photo.labelled
+    objects: tuple[ObjectRow, ...] | None = None
+    if labelled.objects is not None and boxes is not None:
+        pairs = zip(labelled.objects, boxes, strict=True)
+        objects = tuple(_object(number, each, inside) for number, (each, inside) in enumerate(pairs, 1))
     label = photo.label
     text: str | None = "" if label == OK else None
     observable: bool | None = True if label == OK else None
@@ -256,10 +312,12 @@ def _row(photo: Photo, size: tuple[int, int], rules: Rules, notes: list[str]) ->
     )
 
 
-def _objects(labelled: Labelled, size: tuple[int, int], notes: list[str]) -> tuple[ObjectRow, ...] | None:
+def _boxes(labelled: Labelled, size: tuple[int, int], notes: list[str]) -> list[Box] | None:
+    """Check the boxes of a picture and return them in px, clipped to it; None if its objects are not known."""
     if labelled.objects is None:
         return None
-    found, problems = [], []
+    found: list[Box] = []
+    problems = []
     worst = worst_class(each.category for each in labelled.objects)
     if labelled.label == OK and worst != OK:
         problems.append(f"{labelled.name}: expected no box of a defect in a picture labelled OK, got one of {worst}")
@@ -283,10 +341,10 @@ def _objects(labelled: Labelled, size: tuple[int, int], notes: list[str]) -> tup
             notes.append(
                 f"{where}: {given} reaches beyond the picture of {size[0]} x {size[1]} px and is clipped to it"
             )
-        found.append(_object(number, each, inside))
+        found.append(inside)
     if problems:
         raise InputError(problems)
-    return tuple(found)
+    return found
 
 
 def _object(number: int, each: LabelledObject, inside: Box) -> ObjectRow:

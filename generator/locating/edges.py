@@ -56,6 +56,10 @@ class Similarity:
         """Return the map that applies `first`, and then this map."""
         return Similarity(self.factor * first.factor, self.factor * first.shift + self.shift)
 
+    def inverse(self) -> Similarity:
+        """Return the map that undoes this map."""
+        return Similarity(1.0 / self.factor, -self.shift / self.factor)
+
     @classmethod
     def between(cls, points: np.ndarray, images: np.ndarray) -> Similarity:
         """Return the map that takes points (n, 2), x and y in px, nearest to `images` (n, 2), by least squares."""

@@ -7,7 +7,7 @@ They show the part only, as far as the drawing states its outline; the backgroun
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -19,6 +19,7 @@ from blender_scripts.contract.errors import InputError
 from generator.io.drawing import polygon_mask
 from generator.io.pictures import open_picture
 from generator.io.pin_boxes import PinBox
+from generator.io.view_names import DEFAULT_VIEW
 from generator.locating.cameras import StationCamera
 from generator.locating.drawings import StatedDrawing
 from generator.locating.edges import Similarity
@@ -47,13 +48,19 @@ class Straightened:
 
     Attributes:
         picture: RGB.
-        matrix: (2, 3), from px of `picture` to px of the photograph.
+        similarity: map from px of `picture` to px of the photograph.
         orientations: the drawing looks alike after each turn by 360 / `orientations` degrees; 1: only after 360.
     """
 
     picture: Image.Image
-    matrix: np.ndarray
+    similarity: Similarity
     orientations: int
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """(2, 3) matrix of `similarity`, which multiplies a column (x, y, 1)."""
+        shift = [[self.similarity.shift.real], [self.similarity.shift.imag]]
+        return np.hstack([self.similarity.linear, shift])
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON keys that state where the photograph shows the picture, and if its turn is not known."""
@@ -102,12 +109,23 @@ class Straightener:
 
     def straighten(self, photograph: Image.Image, name: str) -> Straightened:
         """Find the part in a photograph, and resample it; NotFoundError, with `name`, if it is not found."""
+        similarity, orientations = self.find(photograph, name)
+        return Straightened(self.resample(photograph, similarity), similarity, orientations)
+
+    def find(self, photograph: Image.Image, name: str) -> tuple[Similarity, int]:
+        """Return where a photograph shows straightened pictures, and in how many orientations the drawing looks alike.
+
+        Returns:
+            The map from px of straightened pictures to px of the photograph, and `Straightened.orientations`.
+
+        Raises:
+            NotFoundError: the part is not found, or not wholly in the photograph; the message begins with `name`.
+        """
         entry, gauge = self.drawing.cameras[self.view], self.gauge
         found = search(photograph, self.drawing, entry, gauge.finder, gauge.pitch_px, gauge.limits)
         if found.reasons or found.place is None:
             raise NotFoundError(name, found.reasons)
-        nominal, (left, top) = self._nominal
-        place, marks = found.place, queries(self.drawing).marks
+        (left, top), place, marks = self._nominal[1], found.place, queries(self.drawing).marks
         camera = place.view.camera
         moved = Similarity.between(camera.project(marks), camera.project(place.pins_pose.to_station(marks)))
         similarity = place.similarity.after(moved)
@@ -115,10 +133,24 @@ class Straightener:
         within = similarity.apply(self._shown)
         if (within < 0).any() or (within > photograph.size).any():
             raise NotFoundError(name, ["view: some of the part lies outside the photograph"])
-        picture = Image.fromarray(resampled(photograph.convert("RGB"), similarity, nominal.size))
+        return similarity, found.orientations
+
+    def resample(self, photograph: Image.Image, similarity: Similarity) -> Image.Image:
+        """Return a photograph as a straightened picture (RGB); `similarity` maps px of this to px of the photograph."""
+        picture = Image.fromarray(resampled(photograph.convert("RGB"), similarity, self.size))
         picture.paste((_BACKGROUND,) * 3, mask=self._background)
-        shift = [[similarity.shift.real], [similarity.shift.imag]]
-        return Straightened(picture, np.hstack([similarity.linear, shift]), found.orientations)
+        return picture
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of straightened pictures, px."""
+        return self._nominal[0].size
+
+    def is_shown(self, box: Iterable[float]) -> bool:
+        """Whether straightened pictures show something of the part in a box: xyxy in px, clipped to the picture."""
+        x1, y1, x2, y2 = box
+        area = (int(x1), int(y1), int(np.ceil(x2)), int(np.ceil(y2)))
+        return area[0] < area[2] and area[1] < area[3] and self._background.crop(area).getextrema()[0] == 0
 
     def boxes(self) -> list[PinBox]:
         """Return the boxes of good pins in straightened pictures, px."""
@@ -167,3 +199,20 @@ class Straightener:
         if self.drawing.outline_mm is None:
             return None
         return camera.project(np.pad(np.array(self.drawing.outline_mm, float), ((0, 0), (0, 1))))
+
+
+def view_of_all(cameras: Mapping[str, Any], named: str | None, option: str) -> str:
+    """Return the camera (view) of photographs that all have the same: the named one, else center or the only one.
+
+    Args:
+        cameras: the drawing's cameras, by name.
+        named: name that the user gave with `option`; None: none.
+        option: the option, for the message.
+
+    Raises:
+        InputError: none is named, and the drawing has several, none of which is center.
+    """
+    view = named or (DEFAULT_VIEW if DEFAULT_VIEW in cameras else None)
+    if view is None and len(cameras) > 1:
+        raise InputError(f"{option}: expected one of the gauge's cameras ({', '.join(sorted(cameras))}), got none")
+    return view or next(iter(cameras))

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from blender_scripts.contract.errors import InputError
-from generator.io.view_names import DEFAULT_VIEW
 from generator.locating.drawings import StatedDrawing
 from generator.locating.gauge_file import GaugeFile, read_gauge_file
-from generator.locating.straightening import Straightener
+from generator.locating.straightening import Straightener, view_of_all
 from generator.soart.inspection import STRAIGHTENED
 
 # Options of which connector and camera the photographs show.
@@ -27,11 +26,7 @@ def straightener_of(options: argparse.Namespace) -> Straightener | None:
     if options.model is None:
         return None
     held, drawing = _held(options)
-    named = options.camera or (DEFAULT_VIEW if DEFAULT_VIEW in drawing.cameras else None)
-    if named is None and len(drawing.cameras) > 1:
-        listed = ", ".join(sorted(drawing.cameras))
-        raise InputError(f"--camera: expected one of the gauge's cameras ({listed}), got none")
-    return _straightener(held, drawing, named or next(iter(drawing.cameras)))
+    return _straightener(held, drawing, view_of_all(drawing.cameras, options.camera, "--camera"))
 
 
 def straighteners_of(options: argparse.Namespace, views: Sequence[str]) -> dict[str, Straightener]:
