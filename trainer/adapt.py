@@ -78,8 +78,8 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE.csv",
         help="gauges only: measures of at least 8 parts in FOLDER, bent ones among them, by a reference: columns part, "
-        "address, dx_mm, dy_mm and, if known, height_mm. They correct the slope and may make U smaller; FOLDER's other "
-        "parts count as good",
+        "address, dx_mm, dy_mm and, if known, height_mm and present (no: the pin is missing, and left out). They "
+        "correct the slope and may make U smaller; FOLDER's other parts count as good",
     )
     p.add_argument("--threads", type=number(int, 1, 1024), help="number of CPU threads (default: number of cores)")
     return p

@@ -124,8 +124,8 @@ def _of_reference(p: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE.csv",
         help="gauges only, with --photos: measures of parts in FOLDER by a reference: columns part, address, dx_mm, "
-        "dy_mm and, if known, height_mm and u_mm (their expanded uncertainty, k = 2). The gauge's measures and "
-        "verdicts are compared with it",
+        "dy_mm and, if known, height_mm, u_mm (their expanded uncertainty, k = 2) and present (no: the pin is "
+        "missing). The gauge's measures and verdicts are compared with it",
     )
     for name in ("scene", "housing", "terminal"):
         p.add_argument(

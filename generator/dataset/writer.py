@@ -15,6 +15,7 @@ interrupted or killed, the next one reuses the finished chunks; after an error t
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -45,6 +46,8 @@ SHARD_GROUPS = 200
 # Where a picture can come from, in the order of the card's table.
 ORIGINS = ("renders", "photographs", "copies")
 _SPOOL = "rows"
+# Errors of writing into an open file, which name no file. Another one without a name may be of an input.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Kept(NamedTuple):
@@ -137,7 +140,8 @@ class DatasetWriter:
         replace: replace a Pinsight dataset; False: accept only a new or empty folder.
 
     Raises:
-        InputError: `to` may not be replaced or cannot be written; from `with` also: another command is writing it.
+        InputError: `to` may not be replaced or cannot be written; from `with` also: another command is writing it, or
+            the disk became full.
     """
 
     def __init__(
@@ -191,7 +195,7 @@ class DatasetWriter:
             raise self._place.write_error(error) from None
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
         try:
             if kind is None:
                 assert self._is_complete, "finish was not called"
@@ -200,6 +204,8 @@ class DatasetWriter:
                 shutil.rmtree(self.building, ignore_errors=True)
         finally:
             self._place.release()
+        if isinstance(error, OSError) and error.filename is None and error.errno in _FULL:
+            raise self._place.write_error(error) from None
 
     def begin(self, columns: Features) -> None:
         """Set the dataset's columns and their types; called once, before the first `add`."""

@@ -98,6 +98,14 @@ def sag_mm(bend_mm: float, length_mm: float) -> float:
     return _SAG * bend_mm**2 / length_mm
 
 
+def sag_deviation_mm(bend_mm: float, length_mm: float) -> float:
+    """Return the standard deviation of what `sag_mm` returns, mm, as the shape of the bend is not known.
+
+    It enters the uncertainty of the retraction, but not that of the tip's height. The arguments are those of `sag_mm`.
+    """
+    return _SAG_DEVIATION * bend_mm**2 / length_mm
+
+
 def larger_variance(disagreement: np.ndarray, there: np.ndarray, views: np.ndarray) -> np.ndarray:
     """Return factors (n,), >= 1, for the variances of pins whose views contradict each other.
 
@@ -154,7 +162,7 @@ def _pin(
     turn = np.diag([1.0, 1.0, -1.0])
     scale = np.diag(correction.factors)
     covariance = larger * scale @ turn @ tip.covariance @ turn @ scale
-    covariance[2, 2] += (_SAG_DEVIATION * bend**2 / length) ** 2
+    covariance[2, 2] += sag_deviation_mm(bend, length) ** 2
     offsets = np.array([off[0], off[1], -off[2] - sag_mm(bend, length)]) - correction.bias
     return MeasuredPin(present, sigma, offsets, covariance, tip.determined, bend)
 

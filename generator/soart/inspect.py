@@ -140,7 +140,7 @@ def run(options: argparse.Namespace) -> int:
     paths = [] if options.watch else _pictures(options)
     inspection, colour, straightener = inspection_model_of(options)
     _say(options, inspection.limit.promise, inspection.limit.count, "pictures", inspection.lacks)
-    _warn_of_unnoticed(inspection)
+    _warn_of_unnoticed(inspection, options.golden)
     if options.save:
         options.save.parent.mkdir(parents=True, exist_ok=True)
         inspection.model.save(options.save)
@@ -158,7 +158,7 @@ def _run_on_parts(options: argparse.Namespace) -> int:
         parts = _parts(options, views)
     _say(options, inspection.promise, inspection.limit.count, "parts", inspection.lacks)
     for view, one in inspection.by_view.items():
-        _warn_of_unnoticed(one, f"view {view}: ")
+        _warn_of_unnoticed(one, options.golden, f"view {view}: ")
     if options.save:
         options.save.parent.mkdir(parents=True, exist_ok=True)
         inspection.save(options.save)
@@ -182,12 +182,21 @@ def _say(options: argparse.Namespace, promise: str, count: int, what: str, lacks
         )
 
 
-def _warn_of_unnoticed(inspection: InspectionModel, begin: str = "") -> None:
-    """Warn of pins that are never OK, because even a missing one would not be noticed."""
+def _warn_of_unnoticed(inspection: InspectionModel, golden: Path, begin: str = "") -> None:
+    """Warn of pins that are never OK, because even a missing one would not be noticed.
+
+    `golden`: the folder of OK pictures, to which --positions adds boxes of pins, or the file of a saved unit space, to
+    which nothing can be added.
+    """
     if inspection.table is None:
+        # A saved unit space is no mistake, and --positions is refused with it.
+        without = (
+            f"{golden} was saved without boxes of pins: "
+            if golden.is_file()
+            else "without boxes of pins (--positions), "
+        )
         print(
-            f"note: {begin}without boxes of pins (--positions), whole pictures are compared, and a small defect, such "
-            "as a missing pin, can be OK"
+            f"note: {begin}{without}whole pictures are compared, and a small defect, such as a missing pin, can be OK"
         )
         return
     for reason in unnoticed_pins(inspection.unnoticed, len(inspection.table.pins)):

@@ -112,6 +112,15 @@ def test_a_file_that_answers_otherwise_is_not_written(trained_run, tmp_path, mon
     assert not list(tmp_path.iterdir())
 
 
+def test_results_that_differ_end_the_command_with_1_and_no_traceback(trained_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(onnx_file, "largest_difference", lambda *_: 0.5)
+    path = tmp_path / "model.onnx"
+    assert main(["--model", str(trained_run), "--to", str(path)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {path}: expected outputs that differ") and "got up to 0.5" in said
+    assert not list(tmp_path.iterdir())
+
+
 def test_outputs_that_are_no_numbers_differ_without_bound(exported, trained_run):
     model = vit_run.load_model(trained_run)
     with torch.no_grad():

@@ -62,7 +62,9 @@ def write_page(run: Path) -> Path:
         words = "; ".join(f"{view} {', '.join(axes)}" for view, axes in missing.items())
         facts.append(("U not measured on this station, taken from other views", words))
     if reference := document.get("reference"):
-        facts.append(("reference", f"{reference['parts']} parts; slope {reference['slope']}"))
+        missing = reference.get("missing_pins", 0)
+        left = f"; {missing} missing pins, left out" if missing else ""
+        facts.append(("reference", f"{reference['parts']} parts; slope {reference['slope']}{left}"))
     tried = document["tried"]
     header = tuple(tried[0]) if tried else ()
     has_edges = _EDGES in header

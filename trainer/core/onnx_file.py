@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from trainer.core.errors import DifferentResultsError
 from trainer.core.run_folder import replace_file
 
 OPSET = 18
@@ -65,7 +66,7 @@ def export(
         The file's largest difference.
 
     Raises:
-        RuntimeError: It is above `most`; no file is written.
+        DifferentResultsError: It is above `most`; no file is written.
     """
     worst = 0.0
 
@@ -74,7 +75,7 @@ def export(
         _trace(network, probes[0], temporary, axes, metadata)
         worst = difference(temporary)
         if not worst <= most:
-            raise RuntimeError(f"{path}: expected {what.format(most)}, got up to {worst:g}")
+            raise DifferentResultsError(f"{path}: expected {what.format(most)}, got up to {worst:g}")
 
     replace_file(path, write)
     return worst

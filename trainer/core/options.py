@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from blender_scripts.contract import errors as contract
 from blender_scripts.contract.errors import check_none_is_empty, grouped
 from trainer.core.console import speaks
-from trainer.core.errors import InputError
+from trainer.core.errors import DifferentResultsError, InputError
 from trainer.core.settings import Setting, fields_of
 
 
@@ -25,11 +25,12 @@ class Main(Protocol):
 
 
 def exit_code(command: Callable[[], int], interrupted: Callable[[], str] = lambda: "interrupted") -> int:
-    """Run a command and return its exit code: 2 after a user's mistake, 1 after Ctrl-C, both with a message on stderr.
+    """Run a command and return its exit code, with a message on stderr if it is not the command's own.
 
     Args:
-        command: Does the work and returns its exit code. It reports a user's mistake by InputError, PermissionError or
-            NotADirectoryError; its other errors are raised again.
+        command: Does the work and returns its exit code. It reports a user's mistake (2) by InputError, PermissionError
+            or NotADirectoryError, and a check of its results that failed (1) by DifferentResultsError; its other errors
+            are raised again. After Ctrl-C the exit code is 1.
         interrupted: Returns the line to print after Ctrl-C.
     """
     try:
@@ -44,6 +45,10 @@ def exit_code(command: Callable[[], int], interrupted: Callable[[], str] = lambd
                 f"error: {error.filename or 'a file'}: expected access to this path, got the error: {error.strerror}\n"
             )
         return 2
+    except DifferentResultsError as error:
+        if speaks():
+            sys.stderr.write(f"error: {error}\n")
+        return 1
     except KeyboardInterrupt:
         if speaks():
             sys.stderr.write(f"{interrupted()}\n")

@@ -86,7 +86,7 @@ def write(features: Features, path: Path) -> float:
         The largest difference of a feature, over the features' standard deviation; at most `TOLERANCE`.
 
     Raises:
-        RuntimeError: The features differ by more; no file is written.
+        DifferentResultsError: The features differ by more; no file is written.
     """
     metadata = {
         "format": FORMAT,

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainer.core.errors import InputError
+from trainer.core.errors import DifferentResultsError, InputError
 from trainer.core.run_folder import write_json
 
 ALL_PARTS = (
@@ -165,7 +165,7 @@ def merge(model: Any, inputs: dict[str, Tensor], labels: Tensor) -> tuple[Any, f
         The plain Florence-2, and the largest difference of any logit by the merge.
 
     Raises:
-        RuntimeError: The merged model gives other logits.
+        DifferentResultsError: The merged model gives other logits.
     """
     model.eval()
     with torch.inference_mode():
@@ -175,7 +175,7 @@ def merge(model: Any, inputs: dict[str, Tensor], labels: Tensor) -> tuple[Any, f
         after = merged(**inputs, labels=labels).logits
     difference = float((after - before).abs().max())
     if difference > MERGE_TOLERANCE * max(1.0, float(before.abs().max())):
-        raise RuntimeError(
+        raise DifferentResultsError(
             f"merging LoRA: expected the same logits as before, got a difference of {difference:.3g}; use RUN/adapter, "
             "as the merged model is wrong"
         )

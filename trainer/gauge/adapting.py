@@ -20,6 +20,7 @@ from blender_scripts.contract.tolerance import Limits
 from generator.io.checksum import sha256_of
 from generator.locating import factors, likeness
 from generator.locating.gauge import inspect_part
+from generator.locating.measure import MeasuredPin
 from trainer.core import adaptation, run_folder
 from trainer.core.adaptation_page import false_alarms
 from trainer.core.console import say
@@ -27,7 +28,7 @@ from trainer.core.errors import InputError
 from trainer.core.picture_transform import PictureStatistics, PictureTransform
 from trainer.core.run_folder import CONFIG, SUMMARY
 from trainer.core.training_looks import check_data, open_photographs, renders_by_light, view_facts
-from trainer.gauge import prediction, station_uncertainty
+from trainer.gauge import prediction, station_uncertainty, tip_height
 from trainer.gauge.finish import DISPLACED
 from trainer.gauge.gates import FOLDER as GATES_FOLDER
 from trainer.gauge.prediction import CONNECTORS, Bench
@@ -83,7 +84,7 @@ def adapt(asked: Asked) -> dict[str, Any]:
     slope, stated = 1.0, None
     if reference is not None:
         slope, found = _by_reference(bench, chosen, measured, reference, found)
-        stated = {"parts": len(measured), "slope": round(slope, 4)}
+        stated = {"parts": len(measured), "slope": round(slope, 4), "missing_pins": len(reference.missing)}
     loaded = load_run(asked.run)
     uncertainty = station_uncertainty.scaled(loaded.uncertainty, found, slope, bench.drawing.key[2])
     bench = replace(bench, gauge=replace(bench.gauge, factors=factors_of(uncertainty, loaded.errors)))
@@ -211,14 +212,25 @@ def _by_reference(
     bench: Bench, chosen: Candidate, parts: Mapping[str, Pictures], reference: Reference, good: Mapping[str, np.ndarray]
 ) -> tuple[float, dict[str, np.ndarray]]:
     """Slope, and factors (3,) on U as from `_enlarged`, from those measured parts that the run accepts."""
-    addresses = [each.address for each in bench.drawing.positions]
-    reference = reference.of_terminals(bench.lengths_mm)
+    if reference.missing:
+        say(
+            f"reference: {len(reference.missing)} missing pins are left out, as they show nothing of slope and U; "
+            "trainer.evaluate --reference shows whether the run notices such pins"
+        )
     measured = {
-        views: {Path(one.part).name: dict(zip(addresses, one.pins, strict=True)) for one in seen if not one.reasons}
+        views: {Path(one.part).name: _tips(bench, one) for one in seen if not one.reasons}
         for views, seen in _seen(bench, chosen, parts).items()
     }
     whole = "" if len(chosen.transforms) > 1 else next(iter(chosen.transforms))
     return station_uncertainty.corrected(reference, measured, whole, good, _limits(bench))
+
+
+def _tips(bench: Bench, one: SeenPart) -> dict[str, MeasuredPin]:
+    """A part's pins by address, with the depth of the tip, which a reference measures, in place of the retraction."""
+    return {
+        address: tip_height.of_pin(pin, length)
+        for (address, length), pin in zip(bench.lengths_mm.items(), one.pins, strict=True)
+    }
 
 
 def _judged(bench: Bench, chosen: Candidate, good: Mapping[str, Pictures]) -> dict[str, Any]:

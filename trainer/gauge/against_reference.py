@@ -5,7 +5,7 @@
     OUT/reference.png    plot of measured over reference values, with U (k = 2)
 
 Parts are measured and judged as `trainer.predict` does, by the functions of `trainer.gauge.prediction`. The truth of a
-pin is the reference's value against the applied tolerance.
+pin is the reference's value against the applied tolerance; a pin that is missing by the reference is NG.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ from trainer.core.run_folder import REPORT
 from trainer.gauge import prediction, reference_page
 from trainer.gauge.prediction import Bench
 from trainer.gauge.reference import Reference
-from trainer.gauge.reference_figures import decisions, figures, worst
+from trainer.gauge.reference_figures import decisions, figures, missing_pins, worst
 from trainer.gauge.reference_pins import QUANTITIES, parts_of, pins_of
 
 DOCUMENT, PINS = "reference.json", "reference.csv"
@@ -75,7 +75,7 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
         results_folder.check(out, asked.run, DOCUMENT, files_of, files_of({}))
     reference = Reference.read(asked.reference)
     if not reference.measures:
-        raise InputError(f"--reference {asked.reference}: expected at least one measured pin, got none")
+        raise InputError(f"--reference {asked.reference}: expected at least one pin, got none")
     bench = prediction.load_bench(asked.run, asked.options)
     parts, others = _photographed(bench, asked.photos, reference)
     documents = _measured(bench, parts)
@@ -135,6 +135,7 @@ def _document(
             "sha256": sha256_of(asked.reference),
             "parts": len(parts),
             "pins": len(pins),
+            "missing": int((pins.present == "no").sum()),
             "with_height": int(pins.reference_height.notna().sum()),
             "with_u": int(pins.u_reference.notna().sum()),
         },
@@ -147,6 +148,7 @@ def _document(
         **adaptation.warned(bench.adaptation),
         "quantities": {name: figures(pins, name) for name in QUANTITIES},
         "worst": worst(pins),
+        "missing_pins": missing_pins(pins),
         "decisions": decisions(pins, parts, bench.tolerance, bench.options.judged),
         "verdicts": parts,
     }

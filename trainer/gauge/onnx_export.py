@@ -66,7 +66,7 @@ def export_run(run: Path, path: Path) -> float:
 
     Raises:
         InputError: The run cannot be read.
-        RuntimeError: The outputs differ from the network's by more than `TOLERANCE`; no file is written.
+        DifferentResultsError: The outputs differ from the network's by more than `TOLERANCE`; no file is written.
     """
     network = FromBytes(load_run(run).network).eval()
     inputs = probes(network.network.side)[::-1]

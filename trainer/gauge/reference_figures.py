@@ -8,6 +8,7 @@ import pandas as pd
 
 from blender_scripts.contract.tolerance import Tolerance
 from generator.locating.judge import HEIGHT, TRUE_POSITION
+from generator.verdict.conformity import Decision
 from generator.verdict.envelope import Verdict
 from trainer.core import msa
 from trainer.core.adaptation import FEWEST as FEWEST_PARTS
@@ -119,6 +120,32 @@ def decisions(
     return {"pins": by_pin, "parts": by_part}
 
 
+def missing_pins(pins: pd.DataFrame) -> dict[str, Any]:
+    """Return how a gauge decided on the presence of the pins that are missing by the reference.
+
+    Args:
+        pins: table from `reference_pins.pins_of`.
+
+    Returns:
+        `pins`, `parts`: numbers of missing pins and of their parts. Of these pins, the number that the gauge noticed as
+        missing (`noticed`: nonconform on presence), on which it did not decide (`undecided`), that it took for present
+        (`taken_for_present`: conform on presence), and that are in INVALID parts (`invalid`). `named`: sentences that
+        name those taken for present, whatever their decision.
+    """
+    missing = pins[pins.present == "no"]
+    is_noticed, is_taken = missing.presence == Decision.NONCONFORM, missing.presence == Decision.CONFORM
+    is_invalid = missing.presence == ""
+    return {
+        "pins": len(missing),
+        "parts": int(missing.part.nunique()),
+        "noticed": int(is_noticed.sum()),
+        "undecided": int((~(is_noticed | is_taken | is_invalid)).sum()),
+        "taken_for_present": int(is_taken.sum()),
+        "invalid": int(is_invalid.sum()),
+        "named": [_said_of_missing(row) for _, row in missing[is_taken].iterrows()],
+    }
+
+
 def _drawn_lines(parts: pd.Series, true: np.ndarray, measured: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Slope and mean difference (draws,) of resamples of whole parts; empty for one part."""
     _, index = np.unique(parts.to_numpy(str), return_inverse=True)
@@ -162,6 +189,8 @@ def _said_of_part(name: str, blamed: pd.DataFrame, tolerance: Tolerance, covers:
 
 def _said(row: pd.Series, tolerance: Tolerance, covers: Collection[str]) -> str:
     """Name a pin, with the values of the reference and the gauge and their limits, as far as they are judged."""
+    if row.present == "no":
+        return _said_of_missing(row)
     limits = tolerance.limits(row.address)
     texts = []
     for name, limit in (
@@ -175,6 +204,14 @@ def _said(row: pd.Series, tolerance: Tolerance, covers: Collection[str]) -> str:
         texts.append(f"{name.replace('_', ' ')} {stated:.3f} mm (limit {limit}), gauge: {got}")
     texts = texts or [f"gauge: {row.decision}"]
     return f"{row.part} {row.address} {', '.join(texts)}"
+
+
+def _said_of_missing(row: pd.Series) -> str:
+    """Name a pin that is missing by the reference and not called missing by the gauge."""
+    return (
+        f"{row.part} {row.address} missing by the reference, gauge: present with a probability of "
+        f"{row.probability:.3g}, {row.decision}"
+    )
 
 
 def _proof(escapes: int, ng: int, bound: float) -> str:

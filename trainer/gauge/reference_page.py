@@ -33,7 +33,8 @@ _WORST = ("part", "address", "quantity", "reference", "gauge", "difference", "U"
 def lines(document: Mapping[str, Any]) -> list[str]:
     """Return the lines to print; `document` is the content of reference.json."""
     reference, decided = document["reference"], document["decisions"]
-    found = [f"{reference['parts']} parts and {reference['pins']} pins of {reference['file']}"]
+    missing = f", {reference['missing']} of them missing," if reference["missing"] else ""
+    found = [f"{reference['parts']} parts and {reference['pins']} pins{missing} of {reference['file']}"]
     if others := document["not_in_reference"]:
         found.append(f"{len(others)} photographed parts are not in it and were not measured: {some_of(others)}")
     found += [_line(name, each) for name, each in document["quantities"].items()]
@@ -46,6 +47,7 @@ def lines(document: Mapping[str, Any]) -> list[str]:
                 found.append(f"{'good' if truth == Verdict.OK else 'NG'} {who} by the reference: {total}{shown}")
             elif total:
                 found.append(f"{who} whose truth is unknown: {total}{shown} ({_UNKNOWN[who]})")
+    found += _on_missing(document["missing_pins"])
     for title, key in (("escape", "escaped"), ("overkill", "overkilled")):
         found += _first(title, decided["parts"][key])
         found += _first(f"{title} of a pin", decided["pins"][key])
@@ -86,7 +88,9 @@ def write_page(out: Path, document: Mapping[str, Any]) -> None:
         "unknown": {
             who: f"{decided[who][UNKNOWN]} {who}: {_UNKNOWN[who]}." for who in decided if decided[who][UNKNOWN]
         },
-        "wrong": {
+        "missing": _on_missing(document["missing_pins"])[:1],
+        "wrong": {"Missing pins taken for present": document["missing_pins"]["named"]}
+        | {
             f"{title} of {who}": decided[who][key]
             for who in ("parts", "pins")
             for title, key in (("Escapes", "escaped"), ("Overkill", "overkilled"))
@@ -153,6 +157,18 @@ def _draw(axes: Axes, known: pd.DataFrame, name: str) -> None:
             )
 
 
+def _on_missing(found: Mapping[str, Any]) -> list[str]:
+    """Lines on the pins that are missing by the reference: the counts first; none if no pin is."""
+    if not found["pins"]:
+        return []
+    said = (
+        f"missing pins by the reference: {found['pins']} of {found['parts']} parts: {found['noticed']} noticed, "
+        f"{found['undecided']} undecided, {found['taken_for_present']} taken for present, "
+        f"{found['invalid']} in INVALID parts"
+    )
+    return [said, *_first("missing pin taken for present", found["named"])]
+
+
 def _tiles(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The headline: counts with their words."""
     decided, places = document["decisions"]["parts"], document["quantities"]
@@ -167,6 +183,8 @@ def _tiles(document: Mapping[str, Any]) -> list[tuple[str, str]]:
             for one in (Verdict.UNSURE, Verdict.INVALID)
         ),
     ]
+    if (missing := document["missing_pins"])["pins"]:
+        found.append((f"{missing['taken_for_present']} of {missing['pins']}", "missing pins taken for present"))
     if within:
         found.append((f"{min(within):.0%}", "of dx or dy within U (the lower of both; 95 % is right)"))
     return found

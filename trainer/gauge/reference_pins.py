@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from blender_scripts.contract.tolerance import Limits, Tolerance
-from generator.locating.judge import HEIGHT, TRUE_POSITION
-from generator.locating.measure import sag_mm
+from generator.locating.judge import HEIGHT, PRESENCE, TRUE_POSITION
 from generator.verdict.conformity import Decision, part_verdict
 from generator.verdict.envelope import Verdict
+from trainer.gauge import tip_height
 from trainer.gauge.reference import Reference
 
 QUANTITIES = ("dx", "dy", "height", "true_position")
@@ -23,9 +23,8 @@ QUANTITIES = ("dx", "dy", "height", "true_position")
 UNKNOWN = "unknown"
 # Why a pin is not compared, beside the decisions NOT_SEEN and UNDETERMINED.
 INVALID, MISSING, NOT_STATED = "part INVALID", "called missing", "not in the reference"
-# In place of an uncertainty that was rounded to 0, mm.
-_LEAST_MM = 1e-4
-NOT_COMPARED = (INVALID, MISSING, str(Decision.NOT_SEEN), str(Decision.UNDETERMINED), NOT_STATED)
+ABSENT = "missing by the reference"
+NOT_COMPARED = (INVALID, MISSING, str(Decision.NOT_SEEN), str(Decision.UNDETERMINED), NOT_STATED, ABSENT)
 
 
 def pins_of(
@@ -45,11 +44,13 @@ def pins_of(
         judged: characteristics that verdicts cover.
 
     Returns:
-        Columns `part`, `address`; `verdict` of the part; `truth`, by the reference and the tolerance OK, NG or
-        "unknown" (height is judged, but not stated); `decision` on the pin as a verdict; `u_reference`, mm (NaN: not
-        stated). For each quantity Q of dx, dy, height (of the tip, over nominal) and true_position, in mm:
-        `reference_Q`, `measured_Q` and its expanded uncertainty `u_Q` (k = 2); `en_Q`, |difference| divided by the
-        root of the sum of the squares of both uncertainties; `not_compared_Q`, why it is not compared, or "".
+        Columns `part`, `address`; `verdict` of the part; `present`, by the reference "yes" or "no" (missing); `truth`,
+        by the reference and the tolerance OK, NG (as every missing pin) or "unknown" (height is judged, but not
+        stated); `decision` on the pin as a verdict; `presence`, the decision on presence, "" if the part is INVALID;
+        `probability`, of the gauge that there is a pin (NaN: INVALID); `u_reference`, mm (NaN: not stated). For each
+        quantity Q of dx, dy, height (of the tip, over nominal) and true_position, in mm: `reference_Q`, `measured_Q`
+        and its expanded uncertainty `u_Q` (k = 2; see `tip_height` for that of height); `en_Q`, |difference| divided by
+        the root of the sum of the squares of both uncertainties; `not_compared_Q`, why it is not compared, or "".
     """
     terminals = reference.of_terminals(lengths_mm).measures
     rows = []
@@ -58,22 +59,29 @@ def pins_of(
         entries = {each["address"]: each for each in document["pins"]}
         for address, values in reference.measures[name].items():
             entry = entries.get(address)
+            is_missing = (name, address) in reference.missing
             u = reference.u_mm.get(name, {}).get(address, math.nan)
             true_position = 2.0 * float(np.hypot(*values[:2]))
             stated = (*values[:2].tolist(), -float(values[2]), true_position)
             retraction = float(terminals[name][address][2])
+            truth = _truth(true_position, retraction, tolerance.limits(address), judged)
             rows.append(
                 {
                     "part": name,
                     "address": address,
                     "verdict": document["verdict"],
-                    "truth": _truth(true_position, retraction, tolerance.limits(address), judged),
+                    "present": "no" if is_missing else "yes",
+                    "truth": str(Verdict.NG) if is_missing else truth,
                     "decision": str(_decided(entry, judged)),
+                    "presence": "" if entry is None else str(entry["decisions"][PRESENCE]),
+                    "probability": math.nan if entry is None else float(entry["present"]),
                     "u_reference": u,
                     **_compared(dict(zip(QUANTITIES, stated, strict=True)), u, entry, lengths_mm[address]),
                 }
             )
-    return pd.DataFrame(rows)
+    pins = pd.DataFrame(rows)
+    pins.loc[pins.present == "no", [f"not_compared_{name}" for name in QUANTITIES]] = ABSENT
+    return pins
 
 
 def parts_of(
@@ -132,7 +140,7 @@ def _compared(
             f"reference_{name}": value,
             f"measured_{name}": measured,
             f"u_{name}": u,
-            f"en_{name}": abs(measured - value) / (math.hypot(u, own) or _LEAST_MM)
+            f"en_{name}": abs(measured - value) / (math.hypot(u, own) or tip_height.LEAST_MM)
             if math.isfinite(measured)
             else math.nan,
             f"not_compared_{name}": NOT_STATED if math.isnan(value) else why,
@@ -144,13 +152,9 @@ def _measured(name: str, entry: Mapping[str, Any] | None, length_mm: float) -> t
     """A quantity's measure and expanded uncertainty, mm; NaN if there is none."""
     if entry is None:
         return math.nan, math.nan
-    if name != HEIGHT:
-        value, u = entry.get(f"{name}_mm"), entry.get(f"u_{name}_mm")
-    else:
-        value, u = entry.get("retraction_mm"), entry.get("u_retraction_mm")
-        if value is not None:
-            # The gauge states the terminal's retraction, the reference the height of the tip, which a bend lowers.
-            value = -value - sag_mm(entry.get("bend_mm") or 0.0, length_mm)
+    if name == HEIGHT:
+        return tip_height.of_entry(entry, length_mm)
+    value, u = entry.get(f"{name}_mm"), entry.get(f"u_{name}_mm")
     return (math.nan, math.nan) if value is None or u is None else (float(value), float(u))
 
 

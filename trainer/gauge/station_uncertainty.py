@@ -173,7 +173,8 @@ def corrected(
 
     Args:
         reference: the reference's measures.
-        seen: the gauge's measures by name of the set of views, part and address.
+        seen: the gauge's measures by name of the set of views, part and address, with the depth of the tip in place of
+            the retraction (`tip_height.of_pin`).
         whole: name of the set of all views.
         good: factors (3,), at least 1, that good parts showed, by name of the set of views.
         limits: limits of the pins.
@@ -217,7 +218,7 @@ def corrected(
 
 
 def _pairs(true: Mapping[str, np.ndarray], pins: Mapping[str, MeasuredPin]) -> np.ndarray:
-    """A part's true values, measures and standard deviations (3, N, 3) of dx, dy and retraction; NaN: no such pair."""
+    """A part's true values, measures and standard deviations (3, N, 3) of dx, dy and tip's depth; NaN: no such pair."""
     rows = []
     for address in true.keys() & pins.keys():
         pin = pins[address]
@@ -228,7 +229,7 @@ def _pairs(true: Mapping[str, np.ndarray], pins: Mapping[str, MeasuredPin]) -> n
 
 
 def _bent(pairs: Sequence[np.ndarray], far: np.ndarray) -> np.ndarray:
-    """Number (3,) of measured pins whose true dx, dy and retraction are at least `far`."""
+    """Number (3,) of measured pins whose true dx, dy and depth of the tip are at least `far`."""
     found: np.ndarray = np.array([(np.abs(true) >= far).sum(axis=0) for true, _, _ in pairs]).reshape(-1, 3).sum(axis=0)
     return found
 

@@ -72,7 +72,7 @@ def export(model: ViT, settings: TrainingConfig, path: Path, held: FrozenThresho
         The largest difference of any probability between file and network.
 
     Raises:
-        RuntimeError: A probability differs by more than `TOLERANCE`; no file is written.
+        DifferentResultsError: A probability differs by more than `TOLERANCE`; no file is written.
     """
     network = Probabilities(model, held.temperature if held else 1.0).eval()
     inputs = [(pixels,) for pixels in probes(model)]
@@ -125,7 +125,7 @@ def export_run(run: Path, weights: str, path: Path) -> float:
 
     Raises:
         InputError: The run cannot be read.
-        RuntimeError: See `export`.
+        DifferentResultsError: See `export`.
     """
     model = vit_run.load_model(run, weights)
     _, settings = vit_run.load_config(run)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -118,6 +120,23 @@ def test_what_a_command_did_not_write_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="expected a folder, got a file"):
         DatasetWriter(tmp_path / "file", to)
+
+
+@pytest.mark.parametrize("is_full", [True, False])
+def test_a_full_disk_is_an_error_that_names_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_full: bool
+) -> None:
+    """As Python reports it: an error of writing into an open file names no file."""
+    number, to = errno.ENOSPC if is_full else errno.EIO, tmp_path / "set"
+
+    def fail(path: Path, content: bytes) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    expected = pytest.raises(InputError, match=f"--to {to}: expected a folder that can be written, got: No space left")
+    with expected if is_full else pytest.raises(OSError), DatasetWriter(to, tmp_path / "source") as writer:
+        writer.spool.keep("train-0", "a", {})
+    assert list(tmp_path.iterdir()) == []
 
 
 def written(writer: DatasetWriter, *runs: str) -> None:

@@ -166,6 +166,18 @@ def test_an_overlay_never_takes_the_place_of_a_picture(
     assert before == {path: path.read_bytes() for path in folder.rglob("*.png")}
 
 
+def test_of_a_saved_unit_space_it_is_said_that_it_has_no_boxes_of_pins(folder: Path, tmp_path: Path, capsys) -> None:
+    unit, picture = tmp_path / "unit.npz", str(folder / "no_word.png")
+    assert (
+        main(["inspect", picture, "--golden", str(folder / "ok"), "--save", str(unit), "-o", str(tmp_path / "a")]) == 0
+    )
+    assert "note: without boxes of pins (--positions), whole pictures are compared" in capsys.readouterr().out
+    assert main(["inspect", picture, "--golden", str(unit), "-o", str(tmp_path / "b")]) == 0
+    said = capsys.readouterr().out
+    assert f"note: {unit} was saved without boxes of pins: whole pictures are compared" in said
+    assert "--positions" not in said
+
+
 def test_marked_pictures_are_never_taken_for_pictures_of_parts(folder: Path, tmp_path: Path, capsys) -> None:
     shutil.copytree(folder / "ok", tmp_path / "ok")
     unit, out = ["--golden", str(folder / "ok"), "--save", str(tmp_path / "unit.npz")], tmp_path / "out"

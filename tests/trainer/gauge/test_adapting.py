@@ -146,18 +146,39 @@ def test_a_reference_of_displacements_that_the_gauge_does_not_see_makes_u_larger
     assert "not measured" in (tmp_path / "adapted" / "report.html").read_text()
 
 
-def test_heights_of_a_reference_are_of_tips_which_a_bend_lowers(station, tmp_path, monkeypatch):
+def test_heights_of_a_reference_are_compared_with_those_of_tips(station, tmp_path, monkeypatch):
     given, real = [], station_uncertainty.corrected
 
-    def spied(reference, *rest):
-        given.append(reference)
-        return real(reference, *rest)
+    def spied(reference, seen, *rest):
+        given.append((reference, seen))
+        return real(reference, seen, *rest)
+
+    def kept(bench, part, pictures):
+        found = see(bench, part, pictures)
+        measured.extend(found.pins)
+        return found
 
     monkeypatch.setattr(station_uncertainty, "corrected", spied)
+    measured = []
+    monkeypatch.setattr(adapting, "see", kept)
     lines = [f"bent{number},r1c{pin},0.5,-0.5,-0.1" for number in range(PARTS) for pin in range(1, 10)]
     assert referenced(station, tmp_path, lines, more=",height_mm") == 0
-    sag = 0.65 * 0.5 / drawing_of().positions[0].standing_mm
-    assert given[0].measures["bent0"]["r1c1"] == pytest.approx([0.5, -0.5, 0.1 - sag])
+    assert given[0][0].measures["bent0"]["r1c1"] == pytest.approx([0.5, -0.5, 0.1])
+    # The gauge states the retraction, whose variance contains that of the bend's shape.
+    for address, pin in given[0][1]["center"]["bent0"].items():
+        length = {each.address: each.standing_mm for each in drawing_of().positions}[address]
+        own = next(one for one in measured if one.bend_mm == pin.bend_mm)
+        assert pin.offsets_mm[2] == pytest.approx(own.offsets_mm[2] + 0.65 * pin.bend_mm**2 / length)
+        assert pin.covariance[2, 2] == pytest.approx(own.covariance[2, 2] - (0.15 * pin.bend_mm**2 / length) ** 2)
+
+
+def test_missing_pins_of_a_reference_are_left_out_and_said(station, tmp_path, capsys):
+    lines = [f"bent{number},r1c{pin},0.5,-0.5,yes" for number in range(PARTS) for pin in range(1, 9)]
+    assert referenced(station, tmp_path, [*lines, "bent0,r1c9,,,no"], more=",present") == 0
+    assert "reference: 1 missing pins are left out" in capsys.readouterr().out
+    document = json.loads((tmp_path / "adapted" / "adaptation.json").read_text())
+    assert document["reference"]["missing_pins"] == 1 and document["reference"]["parts"] == PARTS
+    assert "1 missing pins, left out" in (tmp_path / "adapted" / "report.html").read_text()
 
 
 def test_a_reference_that_does_not_fit_the_photographs_is_refused(station, tmp_path, capsys, monkeypatch):

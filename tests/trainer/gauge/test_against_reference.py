@@ -84,7 +84,8 @@ def test_the_numbers_are_those_of_a_direct_computation(proof, drawn_run, station
         true["true_position"] = 2.0 * np.hypot(line["dx_mm"], line["dy_mm"])
         found = {name: pin[f"{name}_mm"] for name in ("dx", "dy", "true_position")}
         found["height"] = -pin["retraction_mm"] - 0.65 * pin["bend_mm"] ** 2 / STANDING
-        u = {"height": pin["u_retraction_mm"]}
+        # U of the tip's height: without that of the bend's shape.
+        u = {"height": np.sqrt(pin["u_retraction_mm"] ** 2 - (2.0 * 0.15 * pin["bend_mm"] ** 2 / STANDING) ** 2)}
         for name in QUANTITIES:
             pairs[name].append((true[name], found[name], u.get(name, pin.get(f"u_{name}_mm"))))
     for name in QUANTITIES:
@@ -168,6 +169,58 @@ def test_escapes_are_named(proof, station, tmp_path, capsys):
     page = read_page(tmp_path / "proof" / "report.html")
     assert named in page.text and "1 of 1" in page.text
     assert document["quantities"]["dx"]["largest"]["part"] == bent["part"] == document["worst"][0]["part"]
+
+
+def test_a_missing_pin_that_is_taken_for_present_is_an_escape(proof, station, tmp_path, capsys):
+    """A third of the parts lacks a pin; another is only stated as missing, and the gauge sees that it is there."""
+    lines = [{**line, "present": "yes"} for line in station[1]]
+    empty = dict.fromkeys(("dx_mm", "dy_mm", "height_mm"), "") | {"present": "no"}
+    taken = whole(lines)[4]
+    stated = {(line["part"], line["address"]) for line in lines}
+    addresses = sorted({line["address"] for line in lines})
+    pulled = [(f"part{n}", a) for n in NUMBERS for a in addresses if (f"part{n}", a) not in stated]
+    found = [{**line, **empty} if line is taken else line for line in lines]
+    found += [{"part": part, "address": address, **empty} for part, address in pulled]
+    document, said = proof(found, *WIDE), capsys.readouterr().out
+    missing, decided = document["missing_pins"], document["decisions"]
+    assert len(pulled) == 3 and document["reference"]["missing"] == missing["pins"] == missing["parts"] == 4
+    assert missing["noticed"] + missing["undecided"] == 3
+    assert missing["taken_for_present"] == 1 and missing["invalid"] == 0
+    named = f"{taken['part']} {taken['address']} missing by the reference, gauge: present with a probability of"
+    assert missing["named"][0].startswith(named) and decided["pins"]["escaped"][0].startswith(named)
+    assert decided["parts"]["escaped"][0].startswith(f"{taken['part']}: {taken['address']} missing by the reference")
+    assert decided["parts"]["unknown"] == 0
+    assert (decided["parts"]["escapes"]["count"], decided["parts"]["escapes"]["of"]) == (1, 4)
+    assert document["quantities"]["dx"]["not_compared"] == {"missing by the reference": 4}
+    assert "4 of them missing, of measured.csv" in said and f"missing pin taken for present: {named}" in said
+    page = " ".join(read_page(tmp_path / "proof" / "report.html").text)
+    assert "Missing pins by the reference: 4 of 4 parts: " in page and "1 taken for present, 0 in INVALID parts" in page
+    assert "missing pins taken for present" in page and named in page
+    with (tmp_path / "proof" / "reference.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["present"] == "no"]
+    assert [row["presence"] == "conform" for row in rows] == [True, False, False, False]
+    assert {row["truth"] for row in rows} == {"NG"}
+
+
+def test_a_reference_of_missing_pins_alone_proves_whether_they_are_noticed(proof):
+    lines: Lines = [{"part": "part102", "address": "r1c1", "present": "no"}]
+    document = proof(lines, "--judge", "true_position")
+    assert sum(document["decisions"]["parts"]["matrix"]["NG"].values()) == 1  # NG although presence is not judged
+    assert document["missing_pins"]["taken_for_present"] == 0 and document["quantities"]["dx"]["pins"] == 0
+
+
+def test_u_of_a_tip_s_height_is_without_that_of_the_bend_s_shape(proof, station, drawn_run, tmp_path):
+    proof()
+    pins = predicted(drawn_run, station[0], tmp_path)
+    with (tmp_path / "proof" / "reference.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    smaller = []
+    for row in rows:
+        pin = pins[row["part"], row["address"]]
+        of_shape = 2.0 * 0.15 * pin["bend_mm"] ** 2 / STANDING
+        assert float(row["u_height"]) == pytest.approx(np.sqrt(pin["u_retraction_mm"] ** 2 - of_shape**2), rel=1e-4)
+        smaller.append(float(row["u_height"]) / pin["u_retraction_mm"])
+    assert min(smaller) < 0.99
 
 
 def test_overkill_is_named_and_parts_of_which_too_little_is_known_are_not_good(proof, station):
@@ -279,8 +332,8 @@ def test_mistakes_exit_with_2_and_one_line(drawn_run, station, tmp_path, capsys,
     [
         ({"part": "part7"}, "--reference: part part7: expected a photograph of it, got none"),
         ({"address": "r9c9"}, "--reference: part part100: expected addresses on the drawing, such as r1c1, got r9c9"),
-        ({"dx_mm": "a"}, "line 2: expected the columns part, address, dx_mm, dy_mm and, if known, height_mm and u_mm"),
-        (None, "expected at least one measured pin, got none"),
+        ({"dx_mm": "a"}, "line 2: expected the columns part, address, dx_mm, dy_mm and, if known, height_mm, u_mm and"),
+        (None, "expected at least one pin, got none"),
     ],
 )
 def test_a_reference_that_does_not_fit_is_refused(drawn_run, station, tmp_path, capsys, change, said):

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from blender_scripts.contract.tolerance import Limits
 from generator.locating.measure import MeasuredPin
 from trainer.core.errors import InputError
+from trainer.gauge import tip_height
 from trainer.gauge.reference import Reference
 from trainer.gauge.run import Uncertainty
 from trainer.gauge.station_uncertainty import check_scatter, completed, corrected, enlargement, scaled
@@ -132,6 +134,23 @@ def test_heights_of_pins_that_sit_at_their_height_do_not_make_u_smaller():
     flat = Reference({name: {a: np.array([*v[:2], 0.0]) for a, v in one.items()} for name, one in
                       reference.measures.items()})  # fmt: skip
     assert correct(flat, seen)[1]["center"][2] == 1.3
+
+
+def test_the_bend_s_shape_does_not_make_u_of_heights_smaller():
+    """U of the terminal covers the shape of far bends; errors of the tip's height do not contain it."""
+    source, length, true, seen = np.random.default_rng(4), 5.0, {}, {}
+    for part in range(20):
+        for index in range(27):
+            name, place = (f"p{part}", f"r1c{index}"), source.uniform(-1.5, 1.5, 2)
+            bend = float(np.hypot(*place))
+            depth = source.normal(0.65, 0.15) * bend**2 / length
+            off = np.array([*place, depth - 0.65 * bend**2 / length]) + source.normal(0.0, SIGMA, 3)
+            covariance = np.diag([SIGMA**2, SIGMA**2, SIGMA**2 + (0.15 * bend**2 / length) ** 2])
+            found = replace(pin(off), covariance=covariance, bend_mm=bend, determined=np.ones(3, bool))
+            true.setdefault(name[0], {})[name[1]] = np.array([*place, depth])
+            seen.setdefault(name[0], {})[name[1]] = tip_height.of_pin(found, length)
+    factors = correct(Reference(true), {"center": seen})[1]["center"]
+    assert factors == pytest.approx([1.0, 1.0, 1.0], rel=0.1)
 
 
 def test_fewer_reference_parts_give_a_larger_u():
