@@ -334,7 +334,8 @@ def test_a_kind_that_no_row_can_show_is_named(tmp_path: Path):
 
 
 def test_a_kind_that_no_part_can_have_is_refused_also_beside_another_of_its_class(tmp_path: Path):
-    text = SPEC.replace("[positions]", "[defects.bent]\n[defects.missing]\n[defects.retracted]\nsize = [20.0, 60.0]\n[positions]")
+    kinds = "[defects.bent]\n[defects.missing]\n[defects.retracted]\nsize = [20.0, 60.0]\n"
+    text = SPEC.replace("[positions]", f"{kinds}[positions]")
     [problem] = faults_of(made, tmp_path, text)
     assert problem == (
         "made.toml: defects.retracted: expected a kind of defect that is possible with a scene, housing, terminal and "
@@ -347,7 +348,8 @@ def test_a_kind_that_no_part_can_have_is_refused_also_beside_another_of_its_clas
 
 def test_a_kind_that_no_picture_has_is_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     spec = tmp_path / "made.toml"
-    spec.write_text(SPEC.replace("[positions]", "[defects.bent]\n[defects.missing]\n[defects.crushed]\n[positions]"), "utf-8")
+    kinds = "[defects.bent]\n[defects.missing]\n[defects.crushed]\n"
+    spec.write_text(SPEC.replace("[positions]", f"{kinds}[positions]"), "utf-8")
     assert main(["design", str(spec), "-o", str(tmp_path / "made.csv")]) == 0
     note = (
         "note: made.toml: defects.crushed: no picture has this defect: its class OTHERNG has weight 0 (table [classes])"
