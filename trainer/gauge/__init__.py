@@ -10,6 +10,6 @@
 - `agreement`, `baseline`, `beside`: decisions beside the truth; a simple gauge and a classifier for comparison.
 - `evaluation_page`, `evaluation_plots`: page and plots of an evaluation.
 - `adapting`, `station_parts`, `station_uncertainty`: adaptation to a station by photographs of good parts.
-- `reference`, `against_reference`, `reference_pins`, `reference_figures`, `reference_page`, `tip_height`: proof by a
-  reference.
+- `reference`, `reference_file`, `against_reference`, `tip_height`: proof by a reference, such as a measuring machine.
+- `reference_pins`, `reference_figures`, `reference_page`: its tables, numbers and page.
 """

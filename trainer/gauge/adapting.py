@@ -33,6 +33,7 @@ from trainer.gauge.finish import DISPLACED
 from trainer.gauge.gates import FOLDER as GATES_FOLDER
 from trainer.gauge.prediction import CONNECTORS, Bench
 from trainer.gauge.reference import Reference
+from trainer.gauge.reference_file import read_reference
 from trainer.gauge.run import factors_of, load_config, load_run, save_uncertainty
 from trainer.gauge.station_parts import Candidate, Pictures, SeenPart, at_scale, candidates, changed, see, widened
 
@@ -67,7 +68,7 @@ def adapt(asked: Asked) -> dict[str, Any]:
     bench = prediction.load_bench(asked.run, asked.options)
     _, training, _ = load_config(asked.run)
     facts = check_data(asked.data, asked.run, training.data_sha256)
-    reference = Reference.read(asked.reference) if asked.reference is not None else None
+    reference = read_reference(asked.reference) if asked.reference is not None else None
     parts, files = _photographs(bench, asked.photos)
     good, measured = _apart(parts, reference)
     photographs = _by_view(bench, good)

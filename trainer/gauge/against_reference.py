@@ -26,7 +26,8 @@ from trainer.gauge import prediction, reference_page
 from trainer.gauge.prediction import Bench
 from trainer.gauge.reference import Reference
 from trainer.gauge.reference_figures import decisions, figures, missing_pins, worst
-from trainer.gauge.reference_pins import QUANTITIES, parts_of, pins_of
+from trainer.gauge.reference_file import read_reference
+from trainer.gauge.reference_pins import QUANTITIES, doubtful, parts_of, pins_of
 
 DOCUMENT, PINS = "reference.json", "reference.csv"
 
@@ -38,7 +39,7 @@ class Asked:
     Attributes:
         run: folder of the gauge's run.
         photos: folder of the photographs, named as for `trainer.predict`.
-        reference: CSV file that `Reference.read` reads.
+        reference: CSV file that `read_reference` reads.
         options: names of the part, tolerance, judged characteristics and certificate, as for `trainer.predict`.
     """
 
@@ -73,7 +74,7 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
         )
     if not own_folder:
         results_folder.check(out, asked.run, DOCUMENT, files_of, files_of({}))
-    reference = Reference.read(asked.reference)
+    reference = read_reference(asked.reference)
     if not reference.measures:
         raise InputError(f"--reference {asked.reference}: expected at least one pin, got none")
     bench = prediction.load_bench(asked.run, asked.options)
@@ -128,6 +129,7 @@ def _document(
     addresses = [each.address for each in bench.drawing.positions]
     parts = parts_of(pins, documents, addresses)
     warnings = dict.fromkeys(text for one in documents for text in one.get("warnings", ()))
+    warnings |= dict.fromkeys(doubtful(pins, bench.tolerance))
     return {
         "model": dict(bench.model),
         "reference": {

@@ -84,6 +84,23 @@ def pins_of(
     return pins
 
 
+def doubtful(pins: pd.DataFrame, tolerance: Tolerance) -> list[str]:
+    """Return a warning if uncertainties of the reference are larger than the pins' limits of true position.
+
+    Args:
+        pins: the table that `pins_of` returns.
+        tolerance: limits in mm.
+    """
+    limits = pins.address.map(lambda address: tolerance.limits(address).true_position_mm)
+    large = int((pins.u_reference > limits).sum())
+    if not large:
+        return []
+    return [
+        f"u_mm is larger than the limit of true position for {large} of {len(pins)} pins: every difference is then "
+        "within U, and proves nothing. Is it in mm?"
+    ]
+
+
 def parts_of(
     pins: pd.DataFrame, documents: Sequence[Mapping[str, Any]], addresses: Collection[str]
 ) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ import pandas as pd
 from blender_scripts.contract.tolerance import Tolerance
 from trainer.gauge.reference import Reference
 from trainer.gauge.reference_figures import decisions, missing_pins
-from trainer.gauge.reference_pins import ABSENT, parts_of, pins_of
+from trainer.gauge.reference_pins import ABSENT, doubtful, parts_of, pins_of
 
 LIMITS = Tolerance(0.8, 0.6, 0.6)
 JUDGED = ("presence", "true_position")
@@ -69,3 +69,11 @@ def test_without_missing_pins_nothing_is_counted():
     pins, _ = tables({"p1": entry("nonconform", 0.001)})
     found = missing_pins(pins.assign(present="yes"))
     assert found["pins"] == found["noticed"] == 0 and found["named"] == []
+
+
+def test_an_uncertainty_above_the_limit_is_doubted():
+    pins = pd.DataFrame({"address": ["r1c1", "r1c2", "r1c3"], "u_reference": [0.9, 0.1, np.nan]})
+    [said] = doubtful(pins, LIMITS)
+    assert said.startswith("u_mm is larger than the limit of true position for 1 of 3 pins")
+    wide = Tolerance(0.8, 0.6, 0.6, {"r1c1": {"true_position_mm": 1.0}})
+    assert doubtful(pins, wide) == []
