@@ -99,15 +99,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: splits as in SOURCE, else all train)",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all random choices (default: 0)")
-    renders = "dataset whose rows are added to those of SOURCE in the new dataset"
-    parser.add_argument("--with", dest="renders", type=Path, metavar="DATASET", help=renders)
-    parser.add_argument(
-        "--share",
-        type=float,
-        metavar="S",
-        help="only if --with is given: how large a part of the training split shall be imported pictures, above 0 and "
-        "below 1; surplus pictures of SOURCE or DATASET are left out at random (default: none is left out)",
-    )
+    _add_mixing(parser)
     _add_locate(parser)
     parser.add_argument("--synthetic", action="store_true", help="the pictures are renders (column synthetic: true)")
     parser.add_argument(
@@ -124,6 +116,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     licence = "licence stated in the card, such as mit (default: other)"
     parser.add_argument("--license", default="other", metavar="ID", help=licence)
     parser.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one per core)")
+
+
+def _add_mixing(parser: argparse.ArgumentParser) -> None:
+    """Add the options on a dataset that the pictures are mixed with."""
+    renders = "dataset whose rows are added to those of SOURCE in the new dataset"
+    parser.add_argument("--with", dest="renders", type=Path, metavar="DATASET", help=renders)
+    parser.add_argument(
+        "--share",
+        type=float,
+        metavar="S",
+        help="only if --with is given: how large a part of the training split shall be imported pictures, above 0 and "
+        "below 1; surplus pictures of SOURCE or DATASET are left out at random (default: none is left out)",
+    )
 
 
 def _add_locate(parser: argparse.ArgumentParser) -> None:
