@@ -63,7 +63,7 @@ def write_page(run: Path) -> Path:
         facts.append(("U not measured on this station, taken from other views", words))
     if reference := document.get("reference"):
         missing = reference.get("missing_pins", 0)
-        left = f"; {missing} missing pins, left out" if missing else ""
+        left = f"; missing pins, left out: {missing}" if missing else ""
         facts.append(("reference", f"{reference['parts']} parts; slope {reference['slope']}{left}"))
     tried = document["tried"]
     header = tuple(tried[0]) if tried else ()

@@ -5,7 +5,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, get_origin
 
 import torch
 from pydantic import Field
@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from blender_scripts.contract import errors as contract
 from blender_scripts.contract.errors import check_none_is_empty, grouped
+from generator.io.given_once import GivenOnce
 from trainer.core.console import speaks
 from trainer.core.errors import DifferentResultsError, InputError
 from trainer.core.settings import Setting, fields_of
@@ -112,6 +113,8 @@ def add_options(groups: Mapping[str, argparse._ActionsContainer], model: type) -
             words |= {"action": "store_const", "const": not one.field.default}
         else:
             words |= {"metavar": one.asked.get("metavar"), "choices": one.choices or None}
+            if get_origin(one.kind) is tuple:
+                words["action"] = GivenOnce
             if one.kind is int or (not one.choices and one.kind is not str):
                 words["type"] = int if one.choices else one.parse
         default = f" (default: {one.default})" if one.default else ""

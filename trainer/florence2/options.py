@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from generator.io.given_once import GivenOnce
 from trainer.core.options import add_options, parser_with_example
 from trainer.core.training_command import add_again, add_places, add_running
 from trainer.florence2.run import DetectionConfig
@@ -24,6 +25,7 @@ def _again(p: argparse.ArgumentParser) -> None:
     again = add_again(p)
     again.add_argument(
         "--compare",
+        action=GivenOnce,
         metavar="MODES",
         help="train in each of these modes, such as lora,full:50,full, with equal data, seed and epochs, and compare "
         "the results; full:50 stands for --mode full with --train-share 50; --out is the folder of all runs",

@@ -215,7 +215,7 @@ def _by_reference(
     """Slope, and factors (3,) on U as from `_enlarged`, from those measured parts that the run accepts."""
     if reference.missing:
         say(
-            f"reference: {len(reference.missing)} missing pins are left out, as they show nothing of slope and U; "
+            f"reference: missing pins, left out as they show nothing of slope and U: {len(reference.missing)}; "
             "trainer.evaluate --reference shows whether the run notices such pins"
         )
     measured = {
@@ -223,7 +223,7 @@ def _by_reference(
         for views, seen in _seen(bench, chosen, parts).items()
     }
     whole = "" if len(chosen.transforms) > 1 else next(iter(chosen.transforms))
-    return station_uncertainty.corrected(reference, measured, whole, good, _limits(bench))
+    return station_uncertainty.corrected(reference, measured, whole, good, _limits(bench), bench.lengths_mm)
 
 
 def _tips(bench: Bench, one: SeenPart) -> dict[str, MeasuredPin]:

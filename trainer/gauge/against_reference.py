@@ -75,8 +75,6 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     if not own_folder:
         results_folder.check(out, asked.run, DOCUMENT, files_of, files_of({}))
     reference = read_reference(asked.reference)
-    if not reference.measures:
-        raise InputError(f"--reference {asked.reference}: expected at least one pin, got none")
     bench = prediction.load_bench(asked.run, asked.options)
     parts, others = _photographed(bench, asked.photos, reference)
     documents = _measured(bench, parts)

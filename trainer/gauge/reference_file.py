@@ -44,22 +44,26 @@ def read_reference(path: Path) -> Reference:
     u_mm: dict[str, dict[str, float]] = {}
     missing: set[tuple[str, str]] = set()
     for line, cells in rows:
-        try:
-            is_there = _is_there(cells)
-            values, u = _values(cells, rows) if is_there else (np.full(3, math.nan), None)
-        except _WrongCell as error:
-            wrong(line, error.column, error.expected, error.got)
-            continue
         part, address = (cells[name] for name in _NAMES)
         if not part or not address:
             wrong(line, _NAMES[bool(part)], "a name", "nothing")
         elif address in measures.setdefault(part, {}):
             wrong(line, "address", "each pin once", f"{part} {address} a second time")
+        values, u, is_there = np.full(3, math.nan), None, True
+        try:
+            is_there = _is_there(cells)
+            values, u = _values(cells, rows) if is_there else (values, None)
+        except _WrongCell as error:
+            wrong(line, error.column, error.expected, error.got)
+            if error.column not in cells:
+                break  # the same in every line
         measures.setdefault(part, {})[address] = values
         if u is not None:
             u_mm.setdefault(part, {})[address] = u
         if not is_there:
             missing.add((part, address))
+    if not measures and not problems:
+        wrong(2, "row", "at least one pin", "none")
     if problems:
         raise InputError(problems)
     return Reference(measures, u_mm, frozenset(missing))
@@ -96,11 +100,16 @@ def _is_there(cells: Mapping[str, str]) -> bool:
 def _values(cells: Mapping[str, str], rows: CsvRows) -> tuple[np.ndarray, float | None]:
     """Values (3,) and uncertainty that a line states; raises _WrongCell."""
     dx, dy = (_number(cells, name, rows) for name in _TIP)
-    height = _number(cells, _HEIGHT, rows) if cells.get(_HEIGHT) else math.nan
-    u = _number(cells, _U, rows) if cells.get(_U) else None
+    height = _number(cells, _HEIGHT, rows) if _is_stated(cells, _HEIGHT) else math.nan
+    u = _number(cells, _U, rows) if _is_stated(cells, _U) else None
     if u is not None and u < 0.0:
         raise _WrongCell(_U, "an uncertainty of at least 0 mm", cells[_U])
     return np.array([dx, dy, -height]), u
+
+
+def _is_stated(cells: Mapping[str, str], name: str) -> bool:
+    """Whether a cell has a value; tables of numbers that come from programs write `nan` where there is none."""
+    return cells.get(name, "").lower() not in ("", "nan")
 
 
 def _number(cells: Mapping[str, str], name: str, rows: CsvRows) -> float:

@@ -167,7 +167,7 @@ def _on_missing(found: Mapping[str, Any]) -> list[str]:
     if not found["pins"]:
         return []
     said = (
-        f"missing pins by the reference: {found['pins']} of {found['parts']} parts: {found['noticed']} noticed, "
+        f"missing pins by the reference: {found['pins']}, parts: {found['parts']}: {found['noticed']} noticed, "
         f"{found['undecided']} undecided, {found['taken_for_present']} taken for present, "
         f"{found['invalid']} in INVALID parts"
     )

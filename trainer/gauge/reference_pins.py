@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from blender_scripts.contract.tolerance import Limits, Tolerance
+from generator.io.wording import some_of
 from generator.locating.judge import HEIGHT, PRESENCE, TRUE_POSITION
 from generator.verdict.conformity import Decision, part_verdict
 from generator.verdict.envelope import Verdict
@@ -21,6 +22,8 @@ from trainer.gauge.reference import Reference
 QUANTITIES = ("dx", "dy", "height", "true_position")
 # The truth of a pin or part of which the reference states too little.
 UNKNOWN = "unknown"
+# True positions beyond so many times their limit are probably wrong numbers in the file.
+_FAR = 5
 # Why a pin is not compared, beside the decisions NOT_SEEN and UNDETERMINED.
 INVALID, MISSING, NOT_STATED = "part INVALID", "called missing", "not in the reference"
 ABSENT = "missing by the reference"
@@ -85,20 +88,28 @@ def pins_of(
 
 
 def doubtful(pins: pd.DataFrame, tolerance: Tolerance) -> list[str]:
-    """Return a warning if uncertainties of the reference are larger than the pins' limits of true position.
+    """Return warnings on values of the reference that prove nothing, or are probably no mm.
 
     Args:
         pins: the table that `pins_of` returns.
         tolerance: limits in mm.
     """
-    limits = pins.address.map(lambda address: tolerance.limits(address).true_position_mm)
-    large = int((pins.u_reference > limits).sum())
-    if not large:
-        return []
-    return [
-        f"u_mm is larger than the limit of true position for {large} of {len(pins)} pins: every difference is then "
-        "within U, and proves nothing. Is it in mm?"
-    ]
+    # A limit of true position is a diameter: dx and dy may be half as large.
+    limits = 0.5 * pins.address.map(lambda address: tolerance.limits(address).true_position_mm)
+    found = []
+    if large := int((pins.u_reference > limits).sum()):
+        found.append(
+            f"u_mm of {large} of the {len(pins)} pins is larger than half of their limit of true position, so that "
+            "hardly any difference is beyond U: is it in mm?"
+        )
+    far = pins.loc[pins.reference_true_position > _FAR * 2.0 * limits]
+    if len(far):
+        named = [f"{pin.part} {pin.address}" for pin in far.itertuples()]
+        found.append(
+            f"true position by the reference is more than {_FAR} times its limit for {some_of(named)}: are dx_mm and "
+            "dy_mm in mm, with decimal points?"
+        )
+    return found
 
 
 def parts_of(

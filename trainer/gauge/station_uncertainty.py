@@ -168,6 +168,7 @@ def corrected(
     whole: str,
     good: Mapping[str, np.ndarray],
     limits: Sequence[Limits],
+    lengths_mm: Mapping[str, float],
 ) -> tuple[float, dict[str, np.ndarray]]:
     """Compare a gauge's measures with a reference's.
 
@@ -178,13 +179,14 @@ def corrected(
         whole: name of the set of all views.
         good: factors (3,), at least 1, that good parts showed, by name of the set of views.
         limits: limits of the pins.
+        lengths_mm: height of each position's nominal tip above its foot, by address.
 
     Returns:
         The slope of the gauge's dx and dy over the reference's, 0.9 to 1.1, in the pictures by all views; and factors
         (3,) on the uncertainties after the division by this slope, by name of the set of views. These are the bounds
         that `bound` returns. They replace the good parts' factors where at least 20 pins of the set are displaced along
-        the axis by half of the limit; with fewer, they only enlarge them; and where too little was measured, the good
-        parts' remain.
+        the axis by half of the limit (along z it is the terminals that count, as a bend alone lowers a tip, too); with
+        fewer, they only enlarge them; and where too little was measured, the good parts' remain.
 
     Raises:
         InputError: by all views, fewer than 8 parts, or fewer than 20 pins displaced along x or along y, were measured.
@@ -195,8 +197,10 @@ def corrected(
             max(max(each.retraction_mm, each.protrusion_mm) for each in limits),
         ]
     )
+    terminals = reference.of_terminals(lengths_mm).measures
     pairs = {
-        name: [_pairs(reference.measures[part], pins) for part, pins in seen.get(name, {}).items()] for name in good
+        name: [_pairs(reference.measures[part], terminals[part], pins) for part, pins in seen.get(name, {}).items()]
+        for name in good
     }
     bent = {name: _bent(each, far) for name, each in pairs.items()}
     count = sum(bool(np.isfinite(each[0, :, :2]).all(axis=1).any()) for each in pairs[whole])
@@ -211,31 +215,37 @@ def corrected(
     by, found = np.array([slope, slope, 1.0]), {}
     for name, known in good.items():
         # Found values and their standard deviations are both divided by the slope.
-        shown = bound([np.abs(measured - by * true) / sigma for true, measured, sigma in pairs[name]])
+        shown = bound([np.abs(measured - by * true) / sigma for true, measured, sigma, _ in pairs[name]])
         enough = bent[name] >= _BENT
         found[name] = np.where(np.isnan(shown), known, np.where(enough, shown, np.fmax(shown, known)))
     return slope, found
 
 
-def _pairs(true: Mapping[str, np.ndarray], pins: Mapping[str, MeasuredPin]) -> np.ndarray:
-    """A part's true values, measures and standard deviations (3, N, 3) of dx, dy and tip's depth; NaN: no such pair."""
+def _pairs(
+    true: Mapping[str, np.ndarray], terminals: Mapping[str, np.ndarray], pins: Mapping[str, MeasuredPin]
+) -> np.ndarray:
+    """A part's true values, measures and standard deviations (3 of 4, N, 3) of dx, dy and tip's depth.
+
+    The last of the 4 are the true dx, dy and retraction of the terminal. NaN: no such pair.
+    """
     rows = []
     for address in true.keys() & pins.keys():
         pin = pins[address]
         known = pin.determined & (pin.present > _THERE) & np.isfinite(true[address])
-        each = np.stack([true[address], pin.offsets_mm, np.sqrt(np.diag(pin.covariance))])
+        each = np.stack([true[address], pin.offsets_mm, np.sqrt(np.diag(pin.covariance)), terminals[address]])
         rows.append(np.where(known, each, np.nan))
-    return np.array(rows).reshape(-1, 3, 3).swapaxes(0, 1)
+    return np.array(rows).reshape(-1, 4, 3).swapaxes(0, 1)
 
 
 def _bent(pairs: Sequence[np.ndarray], far: np.ndarray) -> np.ndarray:
-    """Number (3,) of measured pins whose true dx, dy and depth of the tip are at least `far`."""
-    found: np.ndarray = np.array([(np.abs(true) >= far).sum(axis=0) for true, _, _ in pairs]).reshape(-1, 3).sum(axis=0)
+    """Number (3,) of measured pins whose true dx, dy and retraction of the terminal are at least `far`."""
+    shown = [(np.abs(terminal) >= far).sum(axis=0) for _, _, _, terminal in pairs]
+    found: np.ndarray = np.array(shown).reshape(-1, 3).sum(axis=0)
     return found
 
 
 def _slope(pairs: np.ndarray) -> float:
-    """The slope of a straight line through zero, of found over true dx and dy, from pairs (3, N, 3)."""
-    true, found, sigma = pairs[:, np.isfinite(pairs[0, :, :2]).all(axis=1), :2]
+    """The slope of a straight line through zero, of found over true dx and dy, from pairs (4, N, 3)."""
+    true, found, sigma, _ = pairs[:, np.isfinite(pairs[0, :, :2]).all(axis=1), :2]
     weights = 1.0 / np.square(sigma).sum(axis=1, keepdims=True)
     return float(np.clip((weights * true * found).sum() / (weights * true * true).sum(), *_SLOPES))

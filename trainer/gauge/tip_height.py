@@ -13,8 +13,8 @@ from typing import Any
 from generator.locating.measure import MeasuredPin, sag_deviation_mm, sag_mm
 from generator.verdict.conformity import COVERAGE_FACTOR
 
-# The least uncertainty of a height, mm: a rounded one of a pin bent very far may leave nothing.
-LEAST_MM = 1e-4
+# The least uncertainty of a height, mm: what rounding to four decimals leaves of that of a pin bent very far.
+LEAST_MM = 0.002
 
 
 def of_entry(entry: Mapping[str, Any], length_mm: float) -> tuple[float, float]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from generator.__main__ import main
+from trainer.florence2.command import main as florence2
 from trainer.predict import main as predict
+from trainer.vit.command import main as vit
 
 TWICE = "expected this option once, with all values in one list, got it twice"
 
@@ -23,6 +25,15 @@ TWICE = "expected this option once, with all values in one list, got it twice"
 def test_a_list_given_twice_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit, match="2"):
         main(words)
+    assert TWICE in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "texts"), [(vit, "--stages", ("3,4", "5")), (florence2, "--compare", ("lora", "full"))]
+)
+def test_a_training_does_not_keep_the_last_of_two_lists(command, option, texts, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit, match="2"):
+        command(["--data", "dataset", option, texts[0], option, texts[1]])
     assert TWICE in capsys.readouterr().err
 
 

@@ -26,9 +26,10 @@ class Adapted:
         return lambda **_: SimpleNamespace(logits=torch.ones(1, 2, 3) + self.off)
 
 
-def test_a_merge_with_other_logits_is_refused_without_a_traceback(capsys):
+@pytest.mark.parametrize("off", [0.5, float("nan"), float("inf")])
+def test_a_merge_with_other_logits_is_refused_without_a_traceback(capsys, off):
     assert lora.merge(Adapted(0.0), {}, torch.zeros(1))[1] == 0.0
     with pytest.raises(DifferentResultsError, match="merging LoRA: expected the same logits as before, got a diff"):
-        lora.merge(Adapted(0.5), {}, torch.zeros(1))
-    assert exit_code(lambda: lora.merge(Adapted(0.5), {}, torch.zeros(1))[1]) == 1
+        lora.merge(Adapted(off), {}, torch.zeros(1))
+    assert exit_code(lambda: lora.merge(Adapted(off), {}, torch.zeros(1))[1]) == 1
     assert capsys.readouterr().err.startswith("error: merging LoRA: expected the same logits")

@@ -175,10 +175,10 @@ def test_heights_of_a_reference_are_compared_with_those_of_tips(station, tmp_pat
 def test_missing_pins_of_a_reference_are_left_out_and_said(station, tmp_path, capsys):
     lines = [f"bent{number},r1c{pin},0.5,-0.5,yes" for number in range(PARTS) for pin in range(1, 9)]
     assert referenced(station, tmp_path, [*lines, "bent0,r1c9,,,no"], more=",present") == 0
-    assert "reference: 1 missing pins are left out" in capsys.readouterr().out
+    assert "reference: missing pins, left out as they show nothing of slope and U: 1;" in capsys.readouterr().out
     document = json.loads((tmp_path / "adapted" / "adaptation.json").read_text())
     assert document["reference"]["missing_pins"] == 1 and document["reference"]["parts"] == PARTS
-    assert "1 missing pins, left out" in (tmp_path / "adapted" / "report.html").read_text()
+    assert "missing pins, left out: 1" in (tmp_path / "adapted" / "report.html").read_text()
 
 
 def test_a_reference_that_does_not_fit_the_photographs_is_refused(station, tmp_path, capsys, monkeypatch):

@@ -333,7 +333,7 @@ def test_mistakes_exit_with_2_and_one_line(drawn_run, station, tmp_path, capsys,
         ({"part": "part7"}, "--reference: part part7: expected a photograph of it, got none"),
         ({"address": "r9c9"}, "--reference: part part100: expected addresses on the drawing, such as r1c1, got r9c9"),
         ({"dx_mm": "a"}, ":2 dx_mm: expected a number of mm, got 'a'"),
-        (None, "expected at least one pin, got none"),
+        (None, ":2 row: expected at least one pin, got none"),
     ],
 )
 def test_a_reference_that_does_not_fit_is_refused(drawn_run, station, tmp_path, capsys, change, said):

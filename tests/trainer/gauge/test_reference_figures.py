@@ -72,8 +72,13 @@ def test_without_missing_pins_nothing_is_counted():
 
 
 def test_an_uncertainty_above_the_limit_is_doubted():
-    pins = pd.DataFrame({"address": ["r1c1", "r1c2", "r1c3"], "u_reference": [0.9, 0.1, np.nan]})
+    """Half of the limit of true position, a diameter, is the most that dx or dy may be. Far pins are doubted, too."""
+    pins = pd.DataFrame({"part": "p1", "address": ["r1c1", "r1c2", "r1c3"], "u_reference": [0.45, 0.1, np.nan]})
+    pins["reference_true_position"] = [0.1, 3.9, np.nan]
     [said] = doubtful(pins, LIMITS)
-    assert said.startswith("u_mm is larger than the limit of true position for 1 of 3 pins")
+    assert said.startswith("u_mm of 1 of the 3 pins is larger than half of their limit of true position")
     wide = Tolerance(0.8, 0.6, 0.6, {"r1c1": {"true_position_mm": 1.0}})
     assert doubtful(pins, wide) == []
+    pins.loc[1, "reference_true_position"] = 4.1
+    [said] = doubtful(pins, wide)
+    assert said.startswith("true position by the reference is more than 5 times its limit for p1 r1c2: are dx_mm and")

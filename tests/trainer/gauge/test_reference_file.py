@@ -90,6 +90,22 @@ def test_columns_that_are_missing_or_misspelt_are_named(file, header, said):
     assert any(each.startswith(f"--reference {path}{said}") for each in error.value.problems), error.value.problems
 
 
+def test_a_program_s_nan_is_no_value_and_a_file_without_pins_is_refused(file):
+    found = read_reference(file("part,address,dx_mm,dy_mm,height_mm,u_mm\np1,r1c1,0,0,nan,NaN\n"))
+    assert np.isnan(found.measures["p1"]["r1c1"][2]) and not found.u_mm
+    with pytest.raises(InputError, match=":2 row: expected at least one pin, got none"):
+        read_reference(file("part,address,dx_mm,dy_mm\n"))
+
+
+def test_a_missing_column_is_named_once_and_a_pin_stated_twice_also_beside_another_mistake(file):
+    with pytest.raises(InputError) as error:
+        read_reference(file("part,address,dx_mm\np1,r1c1,0\np1,r1c2,0\n"))
+    assert len(error.value.problems) == 1
+    with pytest.raises(InputError) as error:
+        read_reference(file("part,address,dx_mm,dy_mm\np1,r1c2,x,0\np1,r1c2,0,0\n"))
+    assert len(error.value.problems) == 2
+
+
 def test_all_mistakes_are_named_at_once(file):
     path = file("part,address,dx_mm,dy_mm\np1,r1c1,0,0\np1,r1c1,0.1,0\np1,r1c2,a,0\n")
     with pytest.raises(InputError) as error:

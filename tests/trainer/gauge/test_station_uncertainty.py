@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from blender_scripts.contract.tolerance import Limits
-from generator.locating.measure import MeasuredPin
+from generator.locating.measure import MeasuredPin, sag_mm
 from trainer.core.errors import InputError
 from trainer.gauge import tip_height
 from trainer.gauge.reference import Reference
@@ -14,6 +14,7 @@ from trainer.gauge.station_uncertainty import check_scatter, completed, correcte
 
 SIGMA = 0.03
 LIMITS = [Limits(0.8, 0.6, 0.6)]
+LENGTH = 5.0
 GOOD = {"center": np.array([1.5, 1.4, 1.3])}
 
 
@@ -110,7 +111,8 @@ def reference_of(parts: int, bent_mm: float, found_share: float, error_mm: float
 
 
 def correct(reference, seen, good=GOOD):
-    return corrected(reference, seen, "center", good, LIMITS)
+    lengths = {address: LENGTH for pins in reference.measures.values() for address in pins}
+    return corrected(reference, seen, "center", good, LIMITS, lengths)
 
 
 def test_a_reference_gives_the_slope_and_may_make_u_smaller():
@@ -118,6 +120,19 @@ def test_a_reference_gives_the_slope_and_may_make_u_smaller():
     assert slope == pytest.approx(0.95, abs=0.005)
     assert found["center"][:2] == pytest.approx([1 / 3, 1 / 3], rel=0.15)
     assert found["center"][2] == 1.3  # the good parts' factor: the reference states no height
+
+
+@pytest.mark.parametrize(("retraction_mm", "shrinks"), [(0.0, False), (0.5, True)])
+def test_bends_alone_do_not_make_u_of_heights_smaller(retraction_mm, shrinks):
+    """A bend lowers the tip, so a gauge that always finds the terminal at its height measures such tips well."""
+    reference, seen = reference_of(20, 2.0, 1.0, 0.01, determined=(True, True, True))
+    source = np.random.default_rng(4)
+    for part, pins in seen["center"].items():
+        for address, found in pins.items():
+            true = reference.measures[part][address]
+            true[2] = retraction_mm + sag_mm(float(np.hypot(*true[:2])), LENGTH)
+            pins[address] = replace(found, offsets_mm=np.append(found.offsets_mm[:2], true[2] + source.normal(0, 0.01)))
+    assert (correct(reference, seen)[1]["center"][2] < 1.3) == shrinks
 
 
 def test_a_set_of_views_without_enough_of_the_reference_keeps_the_good_parts_factors():
@@ -143,7 +158,7 @@ def test_the_bend_s_shape_does_not_make_u_of_heights_smaller():
         for index in range(27):
             name, place = (f"p{part}", f"r1c{index}"), source.uniform(-1.5, 1.5, 2)
             bend = float(np.hypot(*place))
-            depth = source.normal(0.65, 0.15) * bend**2 / length
+            depth = 0.4 + source.normal(0.65, 0.15) * bend**2 / length  # with terminals that are retracted
             off = np.array([*place, depth - 0.65 * bend**2 / length]) + source.normal(0.0, SIGMA, 3)
             covariance = np.diag([SIGMA**2, SIGMA**2, SIGMA**2 + (0.15 * bend**2 / length) ** 2])
             found = replace(pin(off), covariance=covariance, bend_mm=bend, determined=np.ones(3, bool))
