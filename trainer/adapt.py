@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from generator.io.given_once import GivenOnce
 from trainer.core import adaptation, adaptation_page
 from trainer.core.console import say
 from trainer.core.errors import InputError
@@ -63,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
         p.add_argument(f"--{name}", metavar="VIEW" if name == "camera" else "NAME", help=f"gauges only: {of_part}")
     p.add_argument(
         "--judge",
+        action=GivenOnce,
         metavar="NAMES",
         help="gauges only: characteristics by which the good parts are judged: see trainer.predict",
     )

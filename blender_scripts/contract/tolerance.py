@@ -97,7 +97,7 @@ def parse_tolerance(text: str) -> dict[str, float]:
     """Parse limits in mm, such as `true_position_mm=0.6,r1c2.retraction_mm=0.5`; returns the limit by name.
 
     Raises:
-        ValueError: a name is unknown or given twice, or a limit is not a number above 0, at most 1,000,000.
+        ValueError: a name is unknown or given twice, or a limit is not a number above 0, at most 1000000.
     """
     limits: dict[str, float] = {}
     if comma := re.search(r"=\s*(\d*,\d+)\s*(?:[,;]|$)", text):
@@ -116,7 +116,7 @@ def parse_tolerance(text: str) -> dict[str, float]:
         except ValueError:
             raise ValueError(f"expected a limit in mm, such as {name}=0.6, got {item.strip()!r}") from None
         if not 0 < limits[name] <= _ENDLESS_MM:
-            raise ValueError(f"expected {name} as a number above 0, at most {_ENDLESS_MM:g}, got {number!r}")
+            raise ValueError(f"expected {name} as a number above 0, at most {_ENDLESS_MM:.0f}, got {number!r}")
     return limits
 
 

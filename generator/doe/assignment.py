@@ -16,7 +16,7 @@ from generator.doe.row import Row
 from generator.doe.spec import SplitSpec
 
 # A kind of which this many random defects give no valid part is skipped for that scene, housing, terminal, marking.
-_PROBES = 12
+PROBES = 12
 
 
 class Balancer:
@@ -149,13 +149,13 @@ class Assignment:
         return [label for label in self.spec.defects if not found.get(label, True)]
 
     def _probe(self, row: Row, label: str, split: SplitSpec, names: Sequence[str]) -> bool:
-        """Whether one of _PROBES random defects of the kind gives a valid part of the kind's class."""
+        """Whether one of PROBES random defects of the kind gives a valid part of the kind's class."""
         source = self.spec.random("shows", *names)
         defect, connector = self.spec.defects[label], self.scenes.connector(row.levels["scene"])
         block = Balancer(dict.fromkeys(self.scenes.block(row.levels["scene"], split.positions), 1.0), source)
         wanted = OK if row.wanted == OK else class_of_kind(defect.kind)
         drawn = drawn_values(self.spec, label, wanted)
-        for _ in range(_PROBES):
+        for _ in range(PROBES):
             probe = Row(row.split, wanted, row.levels, row.unit)
             try:
                 target = self.target(probe, defect.at, label, block)

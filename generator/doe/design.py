@@ -19,11 +19,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from blender_scripts.contract.defect import PRINT
 from blender_scripts.contract.errors import InputError
 from blender_scripts.contract.world import WORLDS
 from blender_scripts.manifest.reader import OPTIONAL, REQUIRED, Manifest, read_manifest
 from generator.dataset.labels import class_of_kind
-from generator.doe.assignment import Assignment
+from generator.doe.assignment import PROBES, Assignment
 from generator.doe.blocks import SceneBlocks
 from generator.doe.check import add_scenes_argument, summary
 from generator.doe.drawing import Drawing
@@ -163,7 +164,8 @@ def _missing_kinds(spec: Spec, assignment: Assignment, rows: Sequence[Row]) -> l
         raise InputError(
             [
                 f"{spec.path.name}: defects.{label}: expected a kind of defect that is possible with a scene, housing, "
-                f"terminal and marking of the design, got one that no part can have{_sizes(spec.defects[label])}"
+                f"terminal, marking and positions of the design, got one{_sizes(spec.defects[label])} of which "
+                f"{PROBES} random draws for each gave no part"
                 for label in impossible
             ]
         )
@@ -172,7 +174,7 @@ def _missing_kinds(spec: Spec, assignment: Assignment, rows: Sequence[Row]) -> l
     for label, defect in spec.defects.items():
         name = class_of_kind(defect.kind)
         if label not in shown:
-            why = "too few pictures, or no marking"
+            why = "too few pictures" + ", or no marking" * (defect.at == PRINT)
             if not any(split.classes.get(name) for split in spec.splits):
                 why = f"its class {name} has weight 0 (table [classes])"
             notes.append(f"note: {spec.path.name}: defects.{label}: no picture has this defect: {why}")
@@ -182,7 +184,7 @@ def _missing_kinds(spec: Spec, assignment: Assignment, rows: Sequence[Row]) -> l
 def _sizes(defect: KindSpec) -> str:
     if defect.size is None:
         return ""
-    return f", with sizes from {defect.size.low:g} to {defect.size.high:g} times the limit"
+    return f" with sizes from {defect.size.low:g} to {defect.size.high:g} times the limit"
 
 
 def _with_defects(assignment: Assignment) -> Fill:

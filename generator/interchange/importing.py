@@ -259,7 +259,7 @@ def _how_located(locating: Locating) -> str:
         f"A gauge ({gauge}) found the part in each photograph, by the drawing of {' '.join(locating.connector)}. "
         "Photographs were resampled so that the part lies upright, in one size and at one place; what is not the part "
         "is grey. Boxes were moved with them. Boxes of defects whose labels state no address have that of the pin "
-        "where they lie."
+        "where they lie, if it is certain; otherwise null."
     )
 
 
@@ -276,7 +276,7 @@ def _examine(
     rows: list[Examined] = []
     statistics: Statistics = {}
     broken: list[str] = []
-    digests: dict[str, tuple[str, str]] = {}
+    digests: dict[str, tuple[str, ...]] = {}
     located = Located()
     photos = [photo for chunk in chunks for photo in chunk]
     with tqdm(total=len(photos), desc="pictures", unit="picture", disable=None) as bar:

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from blender_scripts.contract.errors import InputError
-from generator.dataset.labels import OK, OTHERNG
+from generator.dataset.labels import OK
 from generator.dataset.rows import Box, clipped
 from generator.dataset.writer import Spool
 from generator.interchange.coco import MOST_APART_PX
@@ -25,15 +25,18 @@ from generator.interchange.coco_masks import bounds_of, moved_segmentation, outl
 from generator.interchange.labelled import Labelled, LabelledObject
 from generator.io.checksum import sha256_of
 from generator.io.pin_boxes import PinBox
-from generator.locating.drawings import Key
+from generator.locating.drawings import Key, fitting
 from generator.locating.edges import Similarity
 from generator.locating.gauge_file import GaugeFile, read_gauge_file
+from generator.locating.pin_places import UPRIGHT_DEG, turns_alike
 from generator.locating.search import orientation_note
 from generator.locating.straightening import NotFoundError, Straightener, view_of_all
 
 NAMES = ("scene", "housing", "terminal")
 # A box lies at the pin whose middle is nearest to its own, if they are at most so many pitches apart.
 _AT_PIN = 0.5
+# Least share of a box that must lie within the part's outline.
+_LEAST_SHOWN = 0.5
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,17 @@ def _straightener(locating: Locating, view: str) -> Straightener:
 @cache
 def _held(file: Path, sha256: str) -> GaugeFile:
     """Read a gauge; one thread, as there is a process per core, and results must not depend on their number."""
-    return read_gauge_file(file, threads=1)
+    held = read_gauge_file(file, threads=1)
+    if (now := sha256_of(file)) != sha256:
+        raise InputError(f"{file}: expected the file with which the import began (SHA-256 {sha256}), got {now}")
+    return held
+
+
+@cache
+def _turns(locating: Locating, view: str) -> int:
+    """Number of turns of the part by 360 / n degrees after which its pins look alike, or nearly; 1: none."""
+    one = locating.straightener(view)
+    return turns_alike(one.gauge, one.drawing, view)
 
 
 class Place(NamedTuple):
@@ -79,10 +92,12 @@ class Place(NamedTuple):
     Attributes:
         view: the gauge's camera that looks from the photograph's direction.
         similarity: map from px of the straightened picture to px of the photograph.
+        is_certain: whether the part's turn is: it is upright, or its pins look alike after no other turn.
     """
 
     view: str
     similarity: Similarity
+    is_certain: bool = True
 
 
 @dataclass
@@ -92,7 +107,9 @@ class Located:
     Attributes:
         found, lost: numbers of photographs in which the part was found, and was not.
         orientations: the drawing looks alike after each turn by 360 / `orientations` degrees; 1: only after 360.
-        at_pin, at_none: numbers of boxes of defects that got a pin's address, and that got none.
+        at_pin, at_none: numbers of boxes of defects that got a pin's address, and that lie at none or at several.
+        turned: number of boxes of defects that got no address, as the part's turn is not certain, or as addresses in
+            the labels of the picture contradict it.
         contrary: number of boxes whose address in the labels is not that of the pin where they lie.
     """
 
@@ -101,28 +118,31 @@ class Located:
     orientations: int = 1
     at_pin: int = 0
     at_none: int = 0
+    turned: int = 0
     contrary: int = 0
 
     def add(self, other: Located) -> None:
         """Add the numbers of other photographs."""
-        for name in ("found", "lost", "at_pin", "at_none", "contrary"):
+        for name in ("found", "lost", "at_pin", "at_none", "turned", "contrary"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.orientations = max(self.orientations, other.orientations)
 
     def notes(self, file: Path) -> list[str]:
         """Return messages for the user; `file`: the gauge's file."""
         said = [f"{file}: found the part in {self.found} of {self.found + self.lost} photographs"]
-        for text in orientation_note(self.orientations).values():
-            said.append(
-                f"note: orientation {text}. Boxes in photographs that are turned by more than "
-                f"{180.0 / self.orientations:g}° have the addresses of other pins"
-            )
-        if self.at_pin or self.at_none:
+        said += [f"note: orientation {text}" for text in orientation_note(self.orientations).values()]
+        if self.at_pin or self.at_none or self.turned:
             said.append(f"boxes of defects that got the address of the pin where they lie: {self.at_pin}")
         if self.at_none:
             said.append(
                 f"note: boxes of defects without an address (null): {self.at_none}. Their middle lies farther than "
-                f"{_AT_PIN:g} pitches from every pin's, or they are of class {OTHERNG} and cover several pins"
+                f"{_AT_PIN:g} pitches from every pin's, or they cover the middles of several pins"
+            )
+        if self.turned:
+            said.append(
+                f"note: boxes of defects without an address (null): {self.turned}. The pins look alike, or nearly, "
+                f"after another turn, and the part is turned by more than {UPRIGHT_DEG:g}°, or addresses in the labels "
+                "of its picture contradict how it lies"
             )
         if self.contrary:
             said.append(
@@ -159,11 +179,11 @@ def locating_of(
     columns = {NAMES[0]: drawing.key[0]} | ({} if views else {"camera": view})
     notes = []
     # Variants that differ in nothing that a gauge sees fit the photographs alike.
-    alike = [
-        key for key in held.drawings if all(named[name] in (None, own) for name, own in zip(NAMES, key, strict=True))
-    ]
+    trained = held.gauge.likeness.trained if held.gauge.likeness is not None else None
+    choice = fitting(held.drawings, named["scene"], named["housing"], named["terminal"], trained)
+    alike = [one.key for one in choice if one.measured == drawing.measured]
     for at, name in enumerate(NAMES[1:], 1):
-        names = sorted({key[at] for key in alike if key[0] == drawing.key[0]})
+        names = sorted({key[at] for key in alike})
         if len(names) == 1:
             columns[name] = names[0]
         else:
@@ -213,7 +233,9 @@ def place_of(
     located.found += 1
     located.orientations = max(located.orientations, kept.note["orientations"])
     a, b, c, d = kept.note["numbers"]
-    return Place(view, Similarity(complex(a, b), complex(c, d)))
+    similarity = Similarity(complex(a, b), complex(c, d))
+    is_certain = abs(similarity.turn_deg) <= UPRIGHT_DEG or _turns(locating, view) == 1
+    return Place(view, similarity, is_certain)
 
 
 def moved_labels(
@@ -226,7 +248,8 @@ def moved_labels(
 ) -> Labelled:
     """Return the labels of a photograph in px of its straightened picture, boxes clipped to it.
 
-    A box of a defect whose labels state no address gets that of the pin where it lies.
+    A box of a defect whose labels state no address gets that of the pin where it lies, unless the part's turn is not
+    certain, or addresses in the labels contradict it.
 
     Args:
         labelled: the labels of the photograph.
@@ -237,22 +260,30 @@ def moved_labels(
         located: the numbers, to which those of the boxes are added.
 
     Raises:
-        InputError: a box lies where the straightened picture does not show the part.
+        InputError: a box lies for more than half where the straightened picture does not show the part.
     """
     if labelled.objects is None or boxes is None:
         return replace(labelled, relative=False)
     move, problems, moved, counts = place.similarity.inverse(), [], [], Located()
+    at = [_pin_at(box, place, straightener) for box in boxes]
+    stated = [each.own.get("address") for each in labelled.objects]
+    counts.contrary = sum(bool(a and pin and pin.address != a) for a, pin in zip(stated, at, strict=True))
+    is_certain = place.is_certain and not counts.contrary
     for number, (each, box) in enumerate(zip(labelled.objects, boxes, strict=True), 1):
         points = move.apply(_outline(each, box, size))
-        x1, y1, x2, y2 = inside = clipped((*points.min(axis=0), *points.max(axis=0)), straightener.size)
-        if x2 <= x1 or y2 <= y1 or not straightener.is_shown(inside):
+        whole = (*points.min(axis=0), *points.max(axis=0))
+        inside = clipped(whole, straightener.size)
+        if (share := straightener.shown_share(whole)) < _LEAST_SHOWN:
             given = ", ".join(f"{edge:g}" for edge in box)
-            problems.append(f"{labelled.name} box {number}: expected a box on the part, got [{given}] beside it")
+            problems.append(
+                f"{labelled.name} box {number}: expected a box of which at least {_LEAST_SHOWN:.0%} lie on the part "
+                f"(within its outline), got [{given}] with {share:.0%}"
+            )
             continue
         segmentation = each.segmentation
         if segmentation:
             segmentation = moved_segmentation(segmentation, size, move, straightener.size)
-        own = dict(each.own) | _own(each, inside, straightener, counts)
+        own = dict(each.own) | _own(each, at[number - 1], is_certain, counts)
         moved.append(replace(each, box=inside, segmentation=segmentation, own=own))
     if problems:
         raise InputError(problems)
@@ -272,33 +303,30 @@ def _outline(each: LabelledObject, box: Box, size: tuple[int, int]) -> np.ndarra
     return outline_of(each.segmentation, size) if is_same else corners
 
 
-def _own(each: LabelledObject, box: Box, straightener: Straightener, located: Located) -> dict[str, Any]:
+def _own(each: LabelledObject, pin: PinBox | None, is_certain: bool, located: Located) -> dict[str, Any]:
     """Return address and cavity of the pin where a box of a defect lies; {} if the labels state it, or there is none.
 
-    The numbers are counted in `located`.
+    The numbers are counted in `located`. `is_certain`: whether the part's turn is.
     """
-    stated = each.own.get("address")
-    if each.category == OK and not stated:
+    if each.category == OK or each.own.get("address") is not None:
         return {}
-    pin = _pin_at(box, each.category, straightener)
-    if stated is not None:
-        located.contrary += bool(stated and pin is not None and pin.address != stated)
-        return {}
-    if pin is None:
-        located.at_none += 1
+    if pin is None or not is_certain:
+        located.at_none += pin is None
+        located.turned += pin is not None
         return {}
     located.at_pin += 1
     return {"address": pin.address, "cavity": each.own.get("cavity") or pin.cavity}
 
 
-def _pin_at(box: Box, category: str, straightener: Straightener) -> PinBox | None:
+def _pin_at(box: Box, place: Place, straightener: Straightener) -> PinBox | None:
+    """The pin at which a box lies, xyxy in px of the photograph; None: at none, or it covers the middles of several."""
     pins = straightener.boxes()
-    middles = np.array([(0.5 * (x1 + x2), 0.5 * (y1 + y2)) for x1, y1, x2, y2 in (pin.box for pin in pins)])
+    middles = place.similarity.apply(
+        np.array([(0.5 * (x1 + x2), 0.5 * (y1 + y2)) for x1, y1, x2, y2 in (pin.box for pin in pins)])
+    )
     low, high = np.array(box[:2]), np.array(box[2:])
     away = np.linalg.norm(middles - 0.5 * (low + high), axis=1)
     nearest = int(away.argmin())
-    # A crack or a fibre across several pins is at none of them.
     covered = int(((middles > low) & (middles < high)).all(axis=1).sum())
-    if away[nearest] > _AT_PIN * straightener.gauge.pitch_px or (category == OTHERNG and covered > 1):
-        return None
-    return pins[nearest]
+    is_near = away[nearest] <= _AT_PIN * straightener.gauge.pitch_px * place.similarity.scale
+    return pins[nearest] if is_near and covered <= 1 else None

@@ -103,7 +103,8 @@ class Findings:
         notes: warnings for the user.
         statistics: (group, statistics of the SOART3 texture maps of its OK training pictures, as returned by
             `MapStatistics.as_numbers`); a group is (scene, housing, terminal, camera, marking).
-        digests: (SHA-256 of the pixels, SHA-256 of the file as a dataset stores it) of each picture, by run name.
+        digests: SHA-256 of the pixels, of the photograph's file as a dataset stores it, and of that of the straightened
+            picture, if there is one; of each picture, by run name.
         located: what was found in the pictures in which the part was sought.
     """
 
@@ -111,7 +112,7 @@ class Findings:
     problems: list[str]
     notes: list[str]
     statistics: list[tuple[tuple[str, ...], tuple[int, list[float], list[float]]]]
-    digests: dict[str, tuple[str, str]] = field(default_factory=dict)
+    digests: dict[str, tuple[str, ...]] = field(default_factory=dict)
     located: Located = field(default_factory=Located)
 
 
@@ -137,9 +138,10 @@ def examine(photos: Sequence[Photo], rules: Rules, spool: Spool) -> Findings:
             boxes = _boxes(photo.labelled, picture.size, found.notes)
             if rules.masks:
                 _mask(photo.labelled, picture.size)
+            files = [encoded_png(picture) if content is None else content]
             if rules.locating is not None:
                 photo, picture, boxes = _straightened(photo, picture, boxes, rules.locating, found, spool)
-                content = None
+                files.append(encoded_png(picture))
             if min(picture.size) < rules.window:
                 raise InputError(
                     f"{photo.labelled.name}: expected at least {rules.window} x {rules.window} px, got "
@@ -150,8 +152,7 @@ def examine(photos: Sequence[Photo], rules: Rules, spool: Spool) -> Findings:
             found.problems += error.problems
             continue
         found.examined.append(one)
-        file = encoded_png(picture) if content is None else content
-        found.digests[photo.run] = (pixels_sha256(picture), hashlib.sha256(file).hexdigest())
+        found.digests[photo.run] = (pixels_sha256(picture), *(hashlib.sha256(each).hexdigest() for each in files))
         if photo.split == "train" and photo.label == OK and rules.golden is None:
             maps = nsoart.nsoart_maps(picture, rules.window, rules.stride)
             statistics.setdefault(one.group, nsoart.MapStatistics()).add(maps)

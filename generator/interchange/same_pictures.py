@@ -63,13 +63,13 @@ class Known(NamedTuple):
 
 
 def checked_copies(
-    rows: Sequence[Examined], digests: Mapping[str, tuple[str, str]], others: Mapping[str, Known]
+    rows: Sequence[Examined], digests: Mapping[str, tuple[str, ...]], others: Mapping[str, Known]
 ) -> tuple[list[str], list[str], set[str]]:
     """Check that pictures with the same pixels have the same labels and lie in the same split.
 
     Args:
         rows: the examined pictures.
-        digests: (SHA-256 of the pixels, SHA-256 of the file) of each picture, by run name.
+        digests: SHA-256 of the pixels, and of the files in which a dataset may have it, of each picture, by run name.
         others: the pictures in the dataset to mix with, by the SHA-256 of their files.
 
     Returns:
@@ -88,7 +88,8 @@ def checked_copies(
         first, *copies = sorted(group, key=lambda one: rank[one.photo.split])
         if any(_labels(one) != _labels(first) for one in copies):
             wrong |= {one.photo.run for one in group}
-        known = next((others[file] for one in group if (file := digests[one.photo.run][1]) in others), None)
+        files = [file for one in group for file in digests[one.photo.run][1:]]
+        known = next((others[file] for file in files if file in others), None)
         home, name = known[:2] if known else (first.photo.split, first.photo.labelled.name)
         for one in group if known else copies:
             if _labels(one) != _labels(first):

@@ -35,7 +35,7 @@ from generator.locating.search import LEAST_PINS, nominal_picture, search, share
 # Width of a terminal that the drawing does not state, and margin round a pin's box, in pitches.
 _WIDTH, _ROUND_PIN = 0.25, 0.05
 # Largest turn of a part that lies nearly upright, degrees.
-_UPRIGHT_DEG = 10.0
+UPRIGHT_DEG = 10.0
 # Turns by 360 / n degrees after which pin positions may look alike, and how near to each other they then are, pitches.
 _TURNS, _NEAR = (2, 3, 4, 5, 6, 8), 0.1
 # A box may reach so far beyond the picture.
@@ -152,34 +152,15 @@ class PinLocator:
         if (edges < -_BEYOND_PX).any() or (edges[:, 2:] > np.array(picture.size) + _BEYOND_PX).any():
             return PinPlaces(reasons=("view: some of the pins lie outside the picture",))
         if view not in self._turns_by_view:
-            self._turns_by_view[view] = self._turns(view)
+            self._turns_by_view[view] = turns_alike(self.gauge, self.drawing, view)
         if (turns := self._turns_by_view[view]) == 1:
             return PinPlaces(boxes)
         alike = f"the pin positions look alike, or nearly, after a turn of the part by {360.0 / turns:g}°"
-        if abs(turn) <= _UPRIGHT_DEG:
+        if abs(turn) <= UPRIGHT_DEG:
             return PinPlaces(boxes, orientation=f"not checked: {alike}")
         return PinPlaces(
             orientation=f"ambiguous: the part is turned by {turn:.0f}°, and {alike}, so the boxes have no addresses"
         )
-
-    def _turns(self, view: str) -> int:
-        """Return n such that most pins lie at a position again after a turn of the part by 360 / n degrees; or 1.
-
-        Or n is that of the whole drawing as the search sees it, if that is larger.
-        """
-        drawing, gauge = self.drawing, self.gauge
-        nominal = nominal_picture(drawing, drawing.cameras[view], gauge.pitch_px, gauge.finder.side)
-        places = np.array([complex(each.x_mm, each.y_mm) for each in drawing.positions])
-        edge = np.array([complex(*point) for point in drawing.outline_mm]) if drawing.outline_mm else places
-        places = places - 0.5 * complex(edge.real.min() + edge.real.max(), edge.imag.min() + edge.imag.max())
-        near = _NEAR * pitch_mm(drawing)
-
-        def share(n: int) -> float:
-            turned = places[:, None] * np.exp(2j * np.pi / n)
-            return float(np.mean(np.abs(turned - places).min(axis=1) <= near))
-
-        alike = [n for n in _TURNS if share(n) >= LEAST_PINS]
-        return max(template_of(drawing, nominal.camera).turns, *alike, 1)
 
     def _on_station(self, pixels: np.ndarray, camera: StationCamera, view: str) -> Projection | None:
         """Where a picture of the mounted station shows the part; None if the part is not located so."""
@@ -214,3 +195,22 @@ class PinLocator:
         if (shown < 0).any() or (shown > picture.size).any():
             return ["view: some of the part lies outside the photograph"]
         return project, similarity.turn_deg
+
+
+def turns_alike(gauge: Gauge, drawing: StatedDrawing, view: str) -> int:
+    """Return n such that most pins lie at a position again after a turn of the part by 360 / n degrees; or 1.
+
+    Or n is that of the whole drawing as the search sees it in pictures by the camera `view`, if that is larger.
+    """
+    nominal = nominal_picture(drawing, drawing.cameras[view], gauge.pitch_px, gauge.finder.side)
+    places = np.array([complex(each.x_mm, each.y_mm) for each in drawing.positions])
+    edge = np.array([complex(*point) for point in drawing.outline_mm]) if drawing.outline_mm else places
+    places = places - 0.5 * complex(edge.real.min() + edge.real.max(), edge.imag.min() + edge.imag.max())
+    near = _NEAR * pitch_mm(drawing)
+
+    def share(n: int) -> float:
+        turned = places[:, None] * np.exp(2j * np.pi / n)
+        return float(np.mean(np.abs(turned - places).min(axis=1) <= near))
+
+    alike = [n for n in _TURNS if share(n) >= LEAST_PINS]
+    return max(template_of(drawing, nominal.camera).turns, *alike, 1)

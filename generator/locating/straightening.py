@@ -146,11 +146,12 @@ class Straightener:
         """Width and height of straightened pictures, px."""
         return self._nominal[0].size
 
-    def is_shown(self, box: Iterable[float]) -> bool:
-        """Whether straightened pictures show something of the part in a box: xyxy in px, clipped to the picture."""
+    def shown_share(self, box: Iterable[float]) -> float:
+        """Return the share of a box, xyxy in px of straightened pictures, in which these show the part, 0 to 1."""
         x1, y1, x2, y2 = box
-        area = (int(x1), int(y1), int(np.ceil(x2)), int(np.ceil(y2)))
-        return area[0] < area[2] and area[1] < area[3] and self._background.crop(area).getextrema()[0] == 0
+        left, top, right, bottom = int(np.floor(x1)), int(np.floor(y1)), int(np.ceil(x2)), int(np.ceil(y2))
+        within = np.asarray(self._background)[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+        return float(np.count_nonzero(within == 0) / max((right - left) * (bottom - top), 1))
 
     def boxes(self) -> list[PinBox]:
         """Return the boxes of good pins in straightened pictures, px."""

@@ -23,6 +23,8 @@ REACHES = 0.3
 # higher score, because it shows what lies behind it. If no OK picture lacks the contrast of the pin, this is enough.
 # Otherwise the pin may be missing in some of them, and the score must be APART times that of the pin in any of them.
 NOTICED, APART = 0.75, 1.25
+# Number of the rule by which such pins are sought; pins that a file states by another rule are sought again.
+_METHOD = 1
 
 
 def unnoticed(model: SoartC, table: PinTable, picture_limit: float, pin_limit: float) -> list[str]:
@@ -35,11 +37,12 @@ def unnoticed(model: SoartC, table: PinTable, picture_limit: float, pin_limit: f
         pin_limit: limit of a pin's degree.
 
     Raises:
-        ValueError: the limits were set with features, which are not given.
+        ValueError: the pins must be sought, and the limits were set with features, which are not given.
     """
     limits, kept = [picture_limit, pin_limit], model.notes.get(UNNOTICED_PINS)
-    if kept is None or kept["limits"] != limits:
-        kept = {"limits": limits, "addresses": _sought(model, table, picture_limit, pin_limit)}
+    if kept is None or kept["limits"] != limits or kept.get("method") != _METHOD:
+        addresses = _sought(model, table, picture_limit, pin_limit)
+        kept = {"method": _METHOD, "limits": limits, "addresses": addresses}
         model.notes[UNNOTICED_PINS] = kept
     return list(kept["addresses"])
 

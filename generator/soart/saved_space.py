@@ -145,10 +145,11 @@ def _is_position(value: Any) -> bool:
 
 
 def _is_unnoticed(value: Any, positions: Any) -> bool:
-    """Whether these are two limits, and addresses of some of the pins."""
-    if not isinstance(value, dict) or set(value) != {"limits", "addresses"}:
+    """Whether these are the number of a rule, two limits, and addresses of some of the pins."""
+    if not isinstance(value, dict) or set(value) != {"method", "limits", "addresses"}:
         return False
     limits, addresses = value["limits"], value["addresses"]
     is_limits = isinstance(limits, list) and len(limits) == 2 and all(map(_is_number, limits))
     named = [one[0] for one in positions if _is_position(one)] if isinstance(positions, list) else []
-    return is_limits and isinstance(addresses, list) and all(address in named for address in addresses)
+    is_list = type(value["method"]) is int and isinstance(addresses, list)
+    return is_limits and is_list and all(address in named for address in addresses)

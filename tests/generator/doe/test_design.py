@@ -338,8 +338,9 @@ def test_a_kind_that_no_part_can_have_is_refused_also_beside_another_of_its_clas
     text = SPEC.replace("[positions]", f"{kinds}[positions]")
     [problem] = faults_of(made, tmp_path, text)
     assert problem == (
-        "made.toml: defects.retracted: expected a kind of defect that is possible with a scene, housing, terminal and "
-        "marking of the design, got one that no part can have, with sizes from 20 to 60 times the limit"
+        "made.toml: defects.retracted: expected a kind of defect that is possible with a scene, housing, terminal, "
+        "marking and positions of the design, got one with sizes from 20 to 60 times the limit of which 12 random "
+        "draws for each gave no part"
     )
     # Only one of the two terminals can twist: no mistake.
     text = SPEC.replace("[positions]", "[classes]\nOTHERNG = 1\n[defects.stained]\n[defects.twisted]\n[positions]")

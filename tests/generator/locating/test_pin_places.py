@@ -10,7 +10,7 @@ from blender_scripts.contract.errors import InputError
 from generator.locating.cameras import StationCamera
 from generator.locating.edges import Similarity
 from generator.locating.fit import FitLimits
-from generator.locating.pin_places import PinLocator
+from generator.locating.pin_places import PinLocator, turns_alike
 from generator.locating.pose import motion
 from tests.generator.locating.drawn_photographs import EdgeFinder, background, draw_part, drawing_of, tips_of
 from tests.generator.locating.exact_finder import POSE, ExactFinder, gauge_of, pictures_of
@@ -83,7 +83,7 @@ def test_without_one_whole_part_there_are_reasons_and_no_boxes(places, reason):
 
 def test_a_part_that_is_turned_on_the_station_may_be_alike_after_other_turns():
     """Five pins on a circle look alike after 72 degrees; 26 of 27 nearly so after 180."""
-    assert PinLocator(DRAWN, drawing_of("circular_5"))._turns("center") == 5
+    assert turns_alike(DRAWN, drawing_of("circular_5"), "center") == 5
     nearly = dataclasses.replace(ROWS, positions=ROWS.positions[1:], symmetries=())
     locator = PinLocator(gauge_of(ExactFinder(nearly, ("center",))), nearly)
     found = locator.find(pictures_of(("center",))["center"], "center")
