@@ -15,8 +15,8 @@ from generator.locating.triangulation import Place, ViewSights, triangulate
 # Standard deviations of a tip's and a foot's place about the drawing's, mm. Those of a tip are wide, so that the views
 # decide; the floor of the cavity, at which the foot is seen, is known to 0.1 mm.
 _ASIDE_MM, _HEIGHT_MM, _FOOT_MM = 2.0, 1.0, 0.1
-# A bend lowers the tip by this share of bend^2 / length: 1/2 for a straight pin that leans, 2/3 for a uniform arc, and
-# up to 1 for an S-bend; its standard deviation over these shapes.
+# A bend lowers the tip by this share of bend^2 / length: 1/2 for a straight pin that leans, 2/3 for a uniform arc; its
+# standard deviation over such shapes. S-bends, which are rare, lower it more: 1.4 times bend^2 / length on average.
 _SAG, _SAG_DEVIATION = 0.65, 0.15
 # A part whose views disagree this many times as much as stated covariances let expect has a larger uncertainty.
 _DISAGREEMENT = 1.2
