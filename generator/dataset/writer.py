@@ -151,6 +151,8 @@ class DatasetWriter:
         self.path = self._place.path
         self.building = self._place.building
         self.spool = Spool(self.building / _SPOOL)
+        # Whether the spool stays after a user's mistake, too, for the command that follows its correction.
+        self.keeps_spool = False
         self.counts: dict[str, Counter[str]] = {}
         self.origins: dict[str, Counter[str]] = {}
         self._sheet = SheetRows()
@@ -200,7 +202,7 @@ class DatasetWriter:
             if kind is None:
                 assert self._is_complete, "finish was not called"
                 self._place.move_in()
-            elif kind is not KeyboardInterrupt:
+            elif kind is not KeyboardInterrupt and not (self.keeps_spool and isinstance(error, InputError)):
                 shutil.rmtree(self.building, ignore_errors=True)
         finally:
             self._place.release()

@@ -168,6 +168,7 @@ def run(args: argparse.Namespace) -> int:
     photos = placed(found, options.shares, options.seed, parts, options.views)
     source = args.source if args.source.is_dir() else args.source.parent
     with DatasetWriter(args.to, source) as writer:
+        writer.keeps_spool = locating is not None  # a search takes about a second of each photograph
         rules = _rules(photos, other, options, {**options.known, **columns}, locating)
         _write(photos, found.problems, other, rules, options, args, writer)
     for split, counts in writer.origins.items():

@@ -280,6 +280,19 @@ def test_a_stopped_import_does_not_search_again_with_the_same_gauge(tmp_path, mo
     assert one["image"]["bytes"] == two["image"]["bytes"] and one["camera"] == "left"
 
 
+def test_after_an_error_in_one_photograph_the_others_are_not_searched_again(tmp_path, monkeypatch):
+    (tmp_path / "in" / "OK").mkdir(parents=True)
+    photograph(similarity_of(-30.0)).save(tmp_path / "in" / "OK" / "a.png")
+    background(SIZE, 3).save(tmp_path / "in" / "OK" / "b.png")
+    searched, find = [], Straightener.find
+    monkeypatch.setattr(Straightener, "find", lambda self, *words: searched.append(words[1]) or find(self, *words))
+    assert locate(tmp_path, kind="imagefolder") == 2 and sorted(searched) == ["OK/a.png", "OK/b.png"]
+    assert not (tmp_path / "set").exists()
+    assert locate(tmp_path, "--skip-broken", kind="imagefolder") == 0
+    assert len(searched) == 2 and list(named(tmp_path)) == ["OK/a.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gauge.onnx", "in", "set"]
+
+
 def test_variants_that_look_alike_to_the_gauge_are_not_stated_unless_they_are_named(tmp_path, capsys, gauge):
     gauge(("connector_3x9", "plain", "round"), ("connector_3x9", "ribbed", "round"))
     (tmp_path / "in" / "OK").mkdir(parents=True)
