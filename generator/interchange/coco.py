@@ -109,6 +109,7 @@ class _File:
         folders: folders of these pictures; for each, whether its subfolders hold pictures of the file too.
         annotation_times: how many annotations have each id (more than one is a fault).
         rotated: annotations of turned boxes, as CVAT writes them.
+        marked: annotations with `iscrowd` or `ignore`.
         unequal: annotations whose bbox is not the box around their segmentation.
         groups: for each picture, its entry's split as written, else the file's name.
         subsets: folders named after the file's subset.
@@ -130,6 +131,7 @@ class _File:
     shortened: dict[str, str] = field(default_factory=dict)
     annotation_times: Counter[Any] = field(default_factory=Counter)
     rotated: list[str] = field(default_factory=list)
+    marked: list[str] = field(default_factory=list)
     unequal: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
 
@@ -153,10 +155,19 @@ class _File:
         places, split = self._places(), self._split()
         for entry in self.content["images"]:
             self._read_image(entry, places, split)
+        self._note()
+
+    def _note(self) -> None:
+        """Add the notes on annotations and pictures that are not read as their labels state."""
         if self.rotated:
             self.found.notes.append(
                 f"{self.path.name}: {len(self.rotated)} boxes have a rotation (first: {self.rotated[0]}), which is "
                 "ignored: their bbox is read"
+            )
+        if self.marked:
+            self.found.notes.append(
+                f"{self.path.name}: annotations with iscrowd or ignore: {len(self.marked)} (first: {self.marked[0]}); "
+                "they are read like the others"
             )
         if self.unequal:
             self.found.notes.append(
@@ -187,6 +198,8 @@ class _File:
         turned = numbers([attributes.get("rotation")], 1) if isinstance(attributes, dict) else None
         if turned is not None and turned[0] % 360:
             self.rotated.append(where.removeprefix(f"{self.path.name} "))
+        if given.get("iscrowd") or given.get("ignore"):
+            self.marked.append(where.removeprefix(f"{self.path.name} "))
         segmentation = cleaned(given.get("segmentation"))
         bbox = given.get("bbox") or bounds_of(segmentation)
         box = numbers(bbox, 4) if isinstance(bbox, list | tuple) else None

@@ -344,7 +344,12 @@ def read_lines(path: Path, problems: list[str]) -> list[str]:
 
 
 def numbers(values: Sequence[Any], count: int | None = None) -> tuple[float, ...] | None:
-    """Convert values to floats; None if one is not a finite number, or their number is not `count` (None: any)."""
+    """Convert values to floats; None if one is not a finite number, or their number is not `count` (None: any).
+
+    A truth value is no number.
+    """
+    if any(isinstance(value, bool) for value in values):
+        return None
     try:
         found = tuple(float(value) for value in values)
     except (TypeError, ValueError, OverflowError):

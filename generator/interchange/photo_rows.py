@@ -26,6 +26,8 @@ from generator.soart.golden_reference import check_ratio
 
 # A box may reach over the picture's edge by this much (px) without a message: labels are rounded.
 ROUNDING_PX = 0.01
+# A box that is narrower shows nothing: it is a mistake of the labels.
+_LEAST_PX = 0.1
 
 
 @dataclass(frozen=True)
@@ -331,8 +333,10 @@ def _boxes(labelled: Labelled, size: tuple[int, int], notes: list[str]) -> list[
         if x2 <= x1 or y2 <= y1:
             problems.append(f"{where}: expected a box [x1, y1, x2, y2] with x1 < x2 and y1 < y2, got {given}")
             continue
-        if inside[2] <= inside[0] or inside[3] <= inside[1]:
-            problems.append(f"{where}: expected a box inside {size[0]} x {size[1]} px, got {given}")
+        if min(inside[2] - inside[0], inside[3] - inside[1]) < _LEAST_PX:
+            problems.append(
+                f"{where}: expected a box of at least {_LEAST_PX:g} px inside {size[0]} x {size[1]} px, got {given}"
+            )
             continue
         if not labelled.relative and max(x2, y2) <= 1:
             problems.append(f"{where}: expected a box in px, got {given}: multiply fractions by width and height")

@@ -31,6 +31,7 @@ from generator.io.file_names import folded
 from generator.io.pictures import files_below, is_picture, passed_over
 
 FOLDERS = ("JPEGImages", "images")
+EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 
 def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: bool = False) -> Found:
@@ -203,6 +204,12 @@ def _root(path: Path) -> ElementTree.Element:
     return root
 
 
+def _stated_twice(entry: ElementTree.Element) -> str:
+    """Name of the first element of an object that it states more than once; "" if there is none."""
+    paths = ("name", "bndbox", *(f"bndbox/{edge}" for edge in EDGES))
+    return next((path for path in paths if len(entry.findall(path)) > 1), "")
+
+
 def _objects(
     root: ElementTree.Element, where: str, names: ClassNames, first: float, problems: list[str]
 ) -> tuple[LabelledObject, ...]:
@@ -210,7 +217,10 @@ def _objects(
     found = []
     for number, entry in enumerate(root.iter("object"), 1):
         box = entry.find("bndbox")
-        texts = [box.findtext(key) if box is not None else None for key in ("xmin", "ymin", "xmax", "ymax")]
+        if twice := _stated_twice(entry):
+            problems.append(f"{where} object {number}: expected {twice} once, got it twice")
+            continue
+        texts = [box.findtext(key) if box is not None else None for key in EDGES]
         edges = numbers(texts, 4)
         word = (entry.findtext("name") or "").strip()
         if edges is None or not word:

@@ -194,6 +194,15 @@ def test_a_bbox_that_is_not_around_its_segmentation_is_noted(tmp_path, bbox, say
     assert sum("(first: annotation 1: bbox [26, 20, 40, 28] and segmentation" in note for note in found.notes) == says
 
 
+def test_truth_values_are_no_coordinates_and_marks_on_annotations_are_noted(tmp_path):
+    picture(tmp_path / "a.png")
+    [one] = read(tmp_path, annotations=[{**BOX, "bbox": [True, False, True, 5]}]).pictures
+    assert "annotation 1: expected bbox as four numbers" in one.problems[0]
+    for mark, count in ((1, 1), (0, 0)):
+        found = read(tmp_path, annotations=[{**BOX, "iscrowd": mark}])
+        assert only(found).objects and sum("with iscrowd or ignore: 1" in note for note in found.notes) == count
+
+
 @pytest.mark.parametrize(
     ("written", "stored"), [("a.png", "A.PNG"), ("St\u00fcck.png", "Stu\u0308ck.png"), ("In/a.png", "in/a.PNG")]
 )

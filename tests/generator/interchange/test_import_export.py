@@ -299,7 +299,7 @@ def test_every_broken_input_is_named_and_nothing_is_written(tmp_path, capsys):
     for message in (
         "OK/nothing.png: expected the picture that the labels name, got no such file",
         "OK/gray16.png: expected 200 x 200 px as in its labels, got 70 x 50",
-        "OK/ink.jpg box 2: expected a box inside 70 x 50 px",
+        "OK/ink.jpg box 2: expected a box of at least 0.1 px inside 70 x 50 px",
         "OK/phone photo.jpg box 1: expected a box [x1, y1, x2, y2] with x1 < x2 and y1 < y2",
         "annotation 4: expected bbox as four numbers",
         "annotation 5: expected an image_id that exactly one entry of images has, got 99",
@@ -569,7 +569,7 @@ def test_the_classes_that_are_proposed_are_taken(tmp_path, capsys, words):
         ("0 0.5 0.5 0.2\n", "a.txt:1: expected a class number and 4 numbers, or "),
         ("0 0.25 0.5 0.1 0.2 0.93\n", "or a class number and a polygon (x y of three points or more), got '0 0.25 0.5"),
         ("7 0.5 0.5 0.2 0.2\n", "a.txt:1: expected a class number that has a name in data.yaml, got 7"),
-        ("0 1.5 0.5 0.2 0.2\n", "images/train/a.png box 1: expected a box inside 64 x 40 px"),
+        ("0 1.5 0.5 0.2 0.2\n", "images/train/a.png box 1: expected a box of at least 0.1 px inside 64 x 40 px"),
     ],
 )
 def test_broken_yolo_labels_are_named(tmp_path, capsys, line, message):

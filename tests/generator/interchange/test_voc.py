@@ -28,6 +28,21 @@ def read(folder: Path, images: Path | None = None):
     return good, [*found.problems, *(problem for one in found.pictures for problem in one.problems)], found.notes
 
 
+@pytest.mark.parametrize(
+    ("words", "more", "twice"),
+    [("bent</name><name>good", "", "name"), ("bent", "<bndbox/>", "bndbox"), ("bent", "", None)],
+)
+def test_an_object_that_states_something_twice_is_refused(tmp_path, words, more, twice):
+    picture(tmp_path / "a.png")
+    annotation(tmp_path / "a.xml", "a.png", words)
+    text = (tmp_path / "a.xml").read_text()
+    (tmp_path / "a.xml").write_text(text.replace("</object>", f"{more}</object>"))
+    problems = read(tmp_path)[1]
+    assert [each.partition("object 1: ")[2] for each in problems] == (
+        [f"expected {twice} once, got it twice"] if twice else []
+    )
+
+
 @pytest.mark.parametrize("filename", ["{split}_a.png", "C:\\x\\{split}_a.png", "", "/data/{split}/{split}_a.png"])
 def test_xml_beside_its_picture_in_folders_of_splits(tmp_path, filename):
     for split in ("train", "valid", "test"):
