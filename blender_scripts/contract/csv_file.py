@@ -14,6 +14,7 @@ from itertools import chain
 from blender_scripts.contract.errors import shown
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+_ANSWERS = dict.fromkeys(("yes", "y", "1", "true"), True) | dict.fromkeys(("no", "n", "0", "false"), False)
 _EXCEL_LINE = re.compile(r'"?sep=([,;\t|])"?\s*', re.IGNORECASE)
 
 # Reports a mistake: line, column, what was expected, what was found.
@@ -147,6 +148,15 @@ class CsvRows:
         value = float(text.replace(",", "."))
         self._mark = marks.pop()
         return value
+
+
+def yes_or_no(text: str, empty: bool) -> bool | None:
+    """Return whether a cell says yes (y, 1, true) or no (n, 0, false), in any case; None: neither.
+
+    `empty`: what an empty cell says.
+    """
+    answer = text.strip().lower()
+    return _ANSWERS.get(answer) if answer else empty
 
 
 def _first_line(lines: Iterator[str]) -> tuple[str, int, str]:

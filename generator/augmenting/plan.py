@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from blender_scripts.contract.csv_file import CsvRows
+from blender_scripts.contract.csv_file import CsvRows, yes_or_no
 from blender_scripts.contract.errors import InputError, shown
 from blender_scripts.contract.text_file import read_text
 from generator.dataset.folder import read_rows, split_files
@@ -32,7 +32,6 @@ PROPOSED = ("cut", "reverse", "plus90")
 CUT_WIDTH, CUT_RATIO = 600, 1.5
 # File in a folder of copies that holds the settings they were made with.
 SETTINGS = ".augment.json"
-_YES = {"yes": True, "y": True, "1": True, "true": True, "no": False, "n": False, "0": False, "false": False, "": False}
 _INDEX = {"index", "unnamed: 0", "no", "no."}
 _COLUMNS = ("file", "height", "width", *PROPOSED)
 
@@ -268,7 +267,7 @@ def _line(cell: Mapping[str, str], where: str, problems: list[str]) -> Line | No
         for name in ("height", "width")
         if not cell[name].strip().isdecimal() or not 1 <= int(cell[name].strip()[:20]) < 10**9
     ]
-    answers = {name: _YES.get(cell.get(name, "").strip().lower()) for name in OPERATIONS}
+    answers = {name: yes_or_no(cell.get(name, ""), empty=False) for name in OPERATIONS}
     wrong += [
         f"{where} {name}: expected yes or no, got {shown(cell[name])}"
         for name, answer in answers.items()

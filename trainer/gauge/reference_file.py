@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from blender_scripts.contract.csv_file import CsvRows
+from blender_scripts.contract.csv_file import CsvRows, yes_or_no
 from blender_scripts.contract.errors import shown
 from trainer.core.errors import InputError
 from trainer.gauge.reference import Reference
@@ -15,8 +15,6 @@ from trainer.gauge.reference import Reference
 _NAMES, _TIP = ("part", "address"), ("dx_mm", "dy_mm")
 _HEIGHT, _U, _PRESENT, _COMMENT = "height_mm", "u_mm", "present", "comment"
 COLUMNS = (*_NAMES, *_TIP, _HEIGHT, _U, _PRESENT, _COMMENT)
-# The answers of an augmentation's plan; but an empty cell is yes, as in a file without the column.
-_YES = {"yes": True, "y": True, "1": True, "true": True, "": True, "no": False, "n": False, "0": False, "false": False}
 
 
 def read_reference(path: Path) -> Reference:
@@ -89,7 +87,7 @@ def _refused(name: str) -> str | None:
 def _is_there(cells: Mapping[str, str]) -> bool:
     """Whether there is a pin, as a line states; raises _WrongCell if a missing pin has measures."""
     text = cells.get(_PRESENT, "")
-    answer = _YES.get(text.lower())
+    answer = yes_or_no(text, empty=True)
     if answer is None:
         raise _WrongCell(_PRESENT, "yes or no", shown(text))
     if not answer and (stated := [f"{name} {cells[name]}" for name in (*_TIP, _HEIGHT) if cells.get(name)]):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blender_scripts.contract.csv_file import DELIMITERS, CsvRows
+from blender_scripts.contract.csv_file import DELIMITERS, CsvRows, yes_or_no
 
 KNOWN = ("name", "width")
 
@@ -88,3 +88,10 @@ def test_a_file_has_one_decimal_mark(delimiter: str, texts: list[str], numbers: 
                 rows.number(text)
         else:
             assert rows.number(text) == number
+
+
+@pytest.mark.parametrize("empty", [True, False])
+def test_answers_of_cells(empty: bool) -> None:
+    assert [yes_or_no(text, empty) for text in ("Yes", " y", "1", "TRUE")] == [True] * 4
+    assert [yes_or_no(text, empty) for text in ("no", "N ", "0", "False")] == [False] * 4
+    assert [yes_or_no(text, empty) for text in ("", "  ", "perhaps", "2")] == [empty, empty, None, None]
