@@ -333,13 +333,13 @@ def _boxes(labelled: Labelled, size: tuple[int, int], notes: list[str]) -> list[
         if x2 <= x1 or y2 <= y1:
             problems.append(f"{where}: expected a box [x1, y1, x2, y2] with x1 < x2 and y1 < y2, got {given}")
             continue
+        if not labelled.relative and 0 < min(x2, y2) <= max(x2, y2) <= 1:
+            problems.append(f"{where}: expected a box in px, got {given}: multiply fractions by width and height")
+            continue
         if min(inside[2] - inside[0], inside[3] - inside[1]) < _LEAST_PX:
             problems.append(
                 f"{where}: expected a box of at least {_LEAST_PX:g} px inside {size[0]} x {size[1]} px, got {given}"
             )
-            continue
-        if not labelled.relative and max(x2, y2) <= 1:
-            problems.append(f"{where}: expected a box in px, got {given}: multiply fractions by width and height")
             continue
         over = max(abs(a - b) for a, b in zip(inside, box, strict=True))
         if over > ROUNDING_PX:

@@ -194,7 +194,7 @@ def test_a_missing_pin_that_is_taken_for_present_is_an_escape(proof, station, tm
     assert document["quantities"]["dx"]["not_compared"] == {"missing by the reference": 4}
     assert "4 of them missing, of measured.csv" in said and f"missing pin taken for present: {named}" in said
     page = " ".join(read_page(tmp_path / "proof" / "report.html").text)
-    assert "Missing pins by the reference: 4 of 4 parts: " in page and "1 taken for present, 0 in INVALID parts" in page
+    assert "Missing pins by the reference: 4, parts: 4: " in page and "1 taken for present, 0 in INVALID parts" in page
     assert "missing pins taken for present" in page and named in page
     with (tmp_path / "proof" / "reference.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["present"] == "no"]

@@ -72,7 +72,7 @@ def test_the_measured_curves_rise_and_a_run_to_begin_with_helps():
     ):
         points = forecast.curve(init, taught)
         means = [point.share for point in points]
-        # Seeds differ by about 0.03, so that more pictures may come to a little less.
+        # Seeds and test pictures differ, so that more pictures may come to a little less.
         assert len(means) >= least and all(more > fewer - 0.03 for fewer, more in pairwise(means))
         curves[init, taught] = {point.pictures: point.share for point in points}
     for begun, taught in ((forecast.RUN, False), (forecast.BASE, True)):
