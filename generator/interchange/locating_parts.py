@@ -265,7 +265,7 @@ def moved_labels(
     if labelled.objects is None or boxes is None:
         return replace(labelled, relative=False)
     move, problems, moved, counts = place.similarity.inverse(), [], [], Located()
-    at = [_pin_at(box, place, straightener) for box in boxes]
+    at = _pins_at(boxes, place, straightener)
     stated = [each.own.get("address") for each in labelled.objects]
     counts.contrary = sum(bool(a and pin and pin.address != a) for a, pin in zip(stated, at, strict=True))
     is_certain = place.is_certain and not counts.contrary
@@ -318,15 +318,17 @@ def _own(each: LabelledObject, pin: PinBox | None, is_certain: bool, located: Lo
     return {"address": pin.address, "cavity": each.own.get("cavity") or pin.cavity}
 
 
-def _pin_at(box: Box, place: Place, straightener: Straightener) -> PinBox | None:
-    """The pin at which a box lies, xyxy in px of the photograph; None: at none, or it covers the middles of several."""
-    pins = straightener.boxes()
+def _pins_at(boxes: Sequence[Box], place: Place, straightener: Straightener) -> list[PinBox | None]:
+    """The pins at which boxes lie, xyxy in px of the photograph; None: at none, or it covers the middles of several."""
+    pins, found = straightener.boxes(), list[PinBox | None]()
     middles = place.similarity.apply(
         np.array([(0.5 * (x1 + x2), 0.5 * (y1 + y2)) for x1, y1, x2, y2 in (pin.box for pin in pins)])
     )
-    low, high = np.array(box[:2]), np.array(box[2:])
-    away = np.linalg.norm(middles - 0.5 * (low + high), axis=1)
-    nearest = int(away.argmin())
-    covered = int(((middles > low) & (middles < high)).all(axis=1).sum())
-    is_near = away[nearest] <= _AT_PIN * straightener.gauge.pitch_px * place.similarity.scale
-    return pins[nearest] if is_near and covered <= 1 else None
+    reach = _AT_PIN * straightener.gauge.pitch_px * place.similarity.scale
+    for box in boxes:
+        low, high = np.array(box[:2]), np.array(box[2:])
+        away = np.linalg.norm(middles - 0.5 * (low + high), axis=1)
+        nearest = int(away.argmin())
+        covered = int(((middles > low) & (middles < high)).all(axis=1).sum())
+        found.append(pins[nearest] if away[nearest] <= reach and covered <= 1 else None)
+    return found

@@ -40,7 +40,7 @@ def unnoticed(model: SoartC, table: PinTable, picture_limit: float, pin_limit: f
         ValueError: the pins must be sought, and the limits were set with features, which are not given.
     """
     limits, kept = [picture_limit, pin_limit], model.notes.get(UNNOTICED_PINS)
-    if kept is None or kept["limits"] != limits or kept.get("method") != _METHOD:
+    if kept is None or kept["limits"] != limits or kept["method"] != _METHOD:
         addresses = _sought(model, table, picture_limit, pin_limit)
         kept = {"method": _METHOD, "limits": limits, "addresses": addresses}
         model.notes[UNNOTICED_PINS] = kept

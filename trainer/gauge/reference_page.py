@@ -34,8 +34,8 @@ def lines(document: Mapping[str, Any]) -> list[str]:
     """Return the lines to print; `document` is the content of reference.json."""
     reference, decided = document["reference"], document["decisions"]
     missing = f", {reference['missing']} of them missing," if reference["missing"] else ""
-    parts, pins = (f"{number} {one}{'s' * (number != 1)}" for one, number in _counted(reference))
-    found = [f"{parts} and {pins}{missing} of {reference['file']}"]
+    parts, pins = reference["parts"], reference["pins"]
+    found = [f"{parts} part{'s' * (parts != 1)} and {pins} pin{'s' * (pins != 1)}{missing} of {reference['file']}"]
     if others := document["not_in_reference"]:
         found.append(f"{len(others)} photographed parts are not in it and were not measured: {some_of(others)}")
     found += [_line(name, each) for name, each in document["quantities"].items()]
@@ -54,10 +54,6 @@ def lines(document: Mapping[str, Any]) -> list[str]:
         found += _first(f"{title} of a pin", decided["pins"][key])
     found.append(decided["parts"]["proof"])
     return [*found, *document["warnings"]]
-
-
-def _counted(reference: Mapping[str, Any]) -> list[tuple[str, int]]:
-    return [("part", reference["parts"]), ("pin", reference["pins"])]
 
 
 _UNKNOWN = {
