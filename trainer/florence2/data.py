@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.held_out import positions_by_scene
+from trainer.core.pin_measures import measured_pins
 from trainer.core.split import Pictures
 from trainer.florence2.samples import Sample
 from trainer.florence2.truth import Truth, truth_of
@@ -188,4 +190,11 @@ def sample_of(split: DetectionSplit, index: int, size: tuple[int, int], classes:
     categories = torch.tensor([classes.index(pin.label) for pin in truth.pins], dtype=torch.long)
     found = [_ROW.match(pin.address) for pin in truth.pins]
     rows = torch.tensor([int(match[1]) if match else 0 for match in found], dtype=torch.long)
-    return Sample(split.pictures.batch([index])[0].float() / 255, boxes, categories, in_answer, rows)
+    pixels = split.pictures.batch([index])[0].float() / 255
+    return Sample(pixels, boxes, categories, in_answer, rows, measures=measures_of(truth, size))
+
+
+def measures_of(truth: Truth, size: tuple[int, int]) -> Tensor:
+    """Return (Q, 6) the pins whose measures the dataset states: see `Sample`; `size` (W, H) is that of the network."""
+    across, down = size[0] / truth.size[0], size[1] / truth.size[1]
+    return measured_pins(truth.objects, lambda x, y: (x * across, y * down))

@@ -16,9 +16,9 @@ from trainer.florence2.run import DetectionConfig
 
 def dry_run(data: DetectionData, model: Any, collator: Collator, settings: DetectionConfig) -> None:
     """Print tensor shapes, numbers of training pictures and steps, and estimated memory of this training."""
-    network = DetectionLosses(model, settings, collator).train()
     examples = Examples(data, collator, settings, grid_of(model, collator.size), torch.device("cpu"))
-    batch, cells = examples.batch(examples.rows[:1], torch.Generator().manual_seed(0))
+    network = DetectionLosses(model, settings, collator, examples.measured()).train()
+    batch, targets = examples.batch(examples.rows[:1], torch.Generator().manual_seed(0))
     kept: dict[tuple[int, int], int] = {}
     weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
 
@@ -29,7 +29,7 @@ def dry_run(data: DetectionData, model: Any, collator: Collator, settings: Detec
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        losses = network(batch, cells)
+        losses = network(batch, targets)
     pixels, prompt = batch.inputs["pixel_values"], batch.inputs["input_ids"]
     say(f"pictures {tuple(pixels.shape[1:])}, prompt {prompt.shape[1]} tokens")
     say(f"logits {tuple(losses['logits'].shape)} for the answer of one picture")

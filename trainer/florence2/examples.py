@@ -1,13 +1,16 @@
 """Training pictures of a detector: the rows that train, and batches of these."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from trainer.core.console import say
+from trainer.core.pin_measures import LACKING, padded, places, scale_of
 from trainer.florence2.auxiliary_loss import cell_targets
 from trainer.florence2.batches import Batch, Collator
-from trainer.florence2.data import DetectionData, sample_of, training_rows
+from trainer.florence2.data import DetectionData, measures_of, sample_of, training_rows
 from trainer.florence2.drawn_texts import seeded, varied
 from trainer.florence2.run import DetectionConfig
 from trainer.florence2.samples import Sample, close_up, moved, overlay, shown
@@ -16,6 +19,21 @@ from trainer.vit.network.model import OK_CLASS
 # Side of a close-up in px, and close-ups per picture: together a quarter of a picture of 256 x 128 px.
 CLOSE_UP_PX = 64
 CLOSE_UPS = 2
+
+
+class Targets(NamedTuple):
+    """What the auxiliary losses of a batch of B pictures or close-ups learn, each of N cells.
+
+    Args:
+        categories, boxes: (B, N) and (B, N, 4) from `cell_targets`.
+        pictures, cells, pins: (K,), (K,) and (K, 6) from `pin_measures.places`: K pins whose measures are stated.
+    """
+
+    categories: Tensor
+    boxes: Tensor
+    pictures: Tensor
+    cells: Tensor
+    pins: Tensor
 
 
 class Examples:
@@ -45,14 +63,27 @@ class Examples:
         self.split = data.splits["train"]
         self.rows = training_rows(self.split, config.digits, config.digits_share, config.limit, config.seed)
 
+    def measured(self) -> Tensor | None:
+        """Return (3,) the standard deviations in mm of the measures that train; None: --measure-weight trains none.
+
+        That is so with --scaffold 0 too, and if the dataset states no measures, which is printed.
+        """
+        if not self.config.measure_weight or not self.config.scaffold:
+            return None
+        pins = padded([measures_of(self.split.truths[row], self.data.size) for row in self.rows])
+        if not (pins[..., 2] == 1).any():
+            say(LACKING)
+            return None
+        return scale_of(pins)
+
     def steps(self, processes: int = 1) -> int:
         """Return the number of optimizer steps in an epoch whose pictures are divided among `processes`."""
         return -(-len(self.rows) // (self.config.batch_size * self.config.accumulate * processes))
 
     def batch(
         self, rows: Sequence[int], generator: torch.Generator, close_ups: bool = False
-    ) -> tuple[Batch, tuple[Tensor, Tensor] | None]:
-        """Make a batch of training pictures, and its `cell_targets` (None without auxiliary losses).
+    ) -> tuple[Batch, Targets | None]:
+        """Make a batch of training pictures, and its targets of the auxiliary losses (None without these).
 
         The pictures are augmented, unless --no-augment is given.
 
@@ -75,8 +106,8 @@ class Examples:
         batch = self.collator(samples, good=has_auxiliary).to(self.device)
         if not has_auxiliary:
             return batch, None
-        categories, boxes = cell_targets(samples, self.ok, grid, size)
-        return batch, (categories.to(self.device), boxes.to(self.device))
+        found = (*cell_targets(samples, self.ok, grid, size), *places(_in_view(samples), size, self.cell))
+        return batch, Targets(*(each.to(self.device) for each in found))
 
     def _sample(self, row: int, generator: torch.Generator) -> Sample:
         config, truth = self.config, self.split.truths[row]
@@ -92,3 +123,10 @@ class Examples:
             only_defects = bool(sample.in_answer.all())
             sample = sample._replace(pixels=varied(sample.pixels, sample.boxes, seeded(generator), not only_defects))
         return shown(sample) if config.augment else sample
+
+
+def _in_view(samples: Sequence[Sample]) -> Tensor:
+    """Return (B, P, 6) the pins with measures, with places in px of each sample's own picture or close-up."""
+    pins = padded([sample.measures for sample in samples])
+    pins[..., :2] -= torch.tensor([sample.offset for sample in samples])[:, None]
+    return pins

@@ -7,14 +7,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 
+from trainer.core.pin_measures import AXES, PRESENCE, measure_loss
 from trainer.florence2.auxiliary_loss import AttentionGuide, CellHead, cell_loss, grid_of, guide_loss, looked_at, placed
 from trainer.florence2.batches import IGNORED, Batch, Collator
+from trainer.florence2.examples import Targets
 from trainer.florence2.network import answer_loss
 from trainer.florence2.run import DetectionConfig
 from trainer.vit.network.model import OK_CLASS
 
 # Names of a batch's losses, as in metrics.csv; there a loss that is not computed is 0.
-LOSSES = ("loss", "answer", "cells", "guide", "good")
+LOSSES = ("loss", "answer", "cells", "guide", "good", "measures")
 
 
 class DetectionLosses(nn.Module):
@@ -23,12 +25,15 @@ class DetectionLosses(nn.Module):
     Args:
         model: `Florence2ForConditionalGeneration`, or PEFT's model around it.
         config, collator: Settings of the training, and what makes the model's batches.
+        measured: (3,) standard deviations in mm of the training pins' dx, dy and retraction, from `scale_of`; None: no
+            measures are learned.
     """
 
     location_ids: Tensor
     bin_of: Tensor
+    measured: Tensor
 
-    def __init__(self, model: Any, config: DetectionConfig, collator: Collator) -> None:
+    def __init__(self, model: Any, config: DetectionConfig, collator: Collator, measured: Tensor | None = None) -> None:
         super().__init__()
         self.model = model
         self.weight = config.scaffold
@@ -46,34 +51,43 @@ class DetectionLosses(nn.Module):
         self.register_buffer("location_ids", ids, persistent=False)
         self.register_buffer("bin_of", bin_of, persistent=False)
         self.spread = config.location_smoothing
+        self.measure_weight = config.measure_weight
+        self.measure_head = None
+        if measured is not None:
+            self.register_buffer("measured", measured, persistent=False)
+            self.measure_head = nn.Sequential(nn.LayerNorm(text.d_model), nn.Linear(text.d_model, PRESENCE + AXES))
 
-    def forward(self, batch: Batch, cells: tuple[Tensor, Tensor] | None) -> dict[str, Tensor]:
+    def forward(self, batch: Batch, targets: Targets | None) -> dict[str, Tensor]:
         """Compute the losses of a batch.
 
         Args:
             batch: The batch.
-            cells: The batch's `cell_targets`; None without auxiliary losses.
+            targets: What the auxiliary losses learn; None without auxiliary losses.
 
         Returns:
             `loss` to train on; `answer`, cross-entropy of the answer; `own`, the loss that transformers computes;
-            `logits`; with auxiliary losses also `cells`, `guide` (attention) and `good` (OK pins).
+            `logits`; with auxiliary losses also `cells`, `guide` (attention), `good` (OK pins) and `measures`.
         """
         corners = None if batch.corners is None else batch.corners // self.cell
         with self.guide[0].watching(self.head is not None) as maps, placed(plain(self.model), corners):
             out = self.model(**batch.inputs, labels=batch.labels)
         losses = {"own": out.loss, "logits": out.logits, "answer": answer_loss(out.logits, batch.labels)}
         losses["loss"] = self.spread_loss(out.logits, batch.labels) if self.spread > 0 else losses["answer"]
-        if self.head is None or cells is None:
+        if self.head is None or targets is None:
             return losses
         states = out.encoder_last_hidden_state
         # The first token is the mean of all picture tokens; these follow, one per cell, then the prompt.
-        logits, edges = self.head(states[:, 1 : 1 + cells[0].shape[1]])
-        losses["cells"] = cell_loss(logits, edges, *cells, self.ok)
+        tokens = states[:, 1 : 1 + targets.categories.shape[1]]
+        losses["cells"] = cell_loss(*self.head(tokens), targets.categories, targets.boxes, self.ok)
         losses["guide"] = self._guide_loss(maps, batch.labels, batch)
         if batch.good is not None and bool((batch.good != IGNORED).any()):
             losses["good"] = self._good_pins_loss(batch, states)
         auxiliary = sum(losses[name] for name in ("cells", "guide", "good") if name in losses)
         losses["loss"] = losses["loss"] + self.weight * auxiliary
+        if self.measure_head is not None:
+            said = self.measure_head(tokens[targets.pictures, targets.cells]).float()
+            losses["measures"] = measure_loss(said, targets.pins, self.measured, lambda counts: counts)
+            losses["loss"] = losses["loss"] + self.measure_weight * losses["measures"]
         return losses
 
     def _guide_loss(self, maps: list[Tensor], labels: Tensor, batch: Batch) -> Tensor:

@@ -164,6 +164,15 @@ class DetectionConfig(Settings):
         metavar="PX",
         earlier=512,
     )
+    measure_weight: float = setting(
+        1.0,
+        "weight of the auxiliary loss from measures, which teaches the displacement in mm and the presence of each pin "
+        "whose measures the dataset states; 0: none",
+        ge=0,
+        le=1000,
+        published=0.0,
+        earlier=0.0,
+    )
 
     @property
     def scheduled(self) -> int:

@@ -8,7 +8,18 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from trainer.core.augmentation import TURN_DEG, drawn_shift, inside, mirror, photometric, shift, turn
+from trainer.core.augmentation import (
+    TURN_DEG,
+    drawn_shift,
+    inside,
+    mirror,
+    moved_pins,
+    photometric,
+    shift,
+    turn,
+    with_points,
+)
+from trainer.core.pin_measures import NONE
 
 # Largest shift as shares of width and height: about a pitch, so that position in the picture does not identify a pin.
 REACH = (0.12, 0.3)
@@ -41,6 +52,8 @@ class Sample(NamedTuple):
         in_answer: (P,) whether the answer names the pin.
         rows: (P,) the pin's row in the connector, from 1; 0 for a pin without address.
         offset: x and y, in px, of a close-up's left upper corner in the whole picture.
+        measures: (Q, 6) places and displacements of the Q pins that state them, as `augmentation.Batch.pins`; places
+            in px of the whole picture at the network's size.
     """
 
     pixels: Tensor
@@ -49,6 +62,7 @@ class Sample(NamedTuple):
     in_answer: Tensor
     rows: Tensor
     offset: tuple[int, int] = (0, 0)
+    measures: Tensor = NONE
 
     def kept(self, which: Tensor) -> "Sample":
         """Return the same picture with only those pins that `which` (P,) bool selects."""
@@ -70,17 +84,23 @@ def moved(sample: Sample, may_flip: tuple[bool, bool], generator: torch.Generato
     Returns:
         The changed picture, of equal size, with the moved pins, also those that moved outside: see `shown`.
     """
-    pixels, boxes, in_answer = sample.pixels, sample.boxes, sample.in_answer
+    pixels, in_answer, count = sample.pixels, sample.in_answer, len(sample.boxes)
+    boxes = with_points(sample.boxes, sample.measures)
     height, width = pixels.shape[1:]
     draw = torch.rand(12, generator=generator).tolist()
     if draw[0] < 0.6:
         turned = turn(pixels, boxes, TURN_DEG * (2 * draw[1] - 1), (1 + ZOOM) ** (2 * draw[2] - 1))
-        if inside(turned[1][in_answer], (width, height)):
+        if inside(turned[1][:count][in_answer], (width, height)):
             pixels, boxes = turned
     most = (int(REACH[0] * width), int(REACH[1] * height))
-    pixels, boxes = shift(pixels, boxes, *drawn_shift(boxes[in_answer], (width, height), most, draw[3:5]))
-    pixels, boxes = mirror(pixels, boxes, may_flip[0] and draw[5] < 0.5, may_flip[1] and draw[6] < 0.5)
-    return sample._replace(pixels=photometric(pixels, draw[7:11], generator), boxes=boxes)
+    pixels, boxes = shift(pixels, boxes, *drawn_shift(boxes[:count][in_answer], (width, height), most, draw[3:5]))
+    across, down = may_flip[0] and draw[5] < 0.5, may_flip[1] and draw[6] < 0.5
+    pixels, boxes = mirror(pixels, boxes, across, down)
+    return sample._replace(
+        pixels=photometric(pixels, draw[7:11], generator),
+        boxes=boxes[:count],
+        measures=moved_pins(sample.measures, boxes[count:], across, down),
+    )
 
 
 def shown(sample: Sample) -> Sample:

@@ -64,12 +64,12 @@ class Florence2Trainee:
         self.schedule = schedule_of(config)
         device = share.accelerator.device
         torch.manual_seed(config.seed)
-        self.network = DetectionLosses(model, config, collator).to(device)
+        grid = grid_of(model, collator.size)
+        self.examples = Examples(data, collator, config, grid, device)
+        self.network = DetectionLosses(model, config, collator, self.examples.measured()).to(device)
         groups = parameter_groups(self.network, config.weight_decay)
         self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98))
         self.collator, self.grammar = collator, AnswerGrammar(collator.vocabulary)
-        grid = grid_of(model, collator.size)
-        self.examples = Examples(data, collator, config, grid, device)
         self._per_step = config.batch_size * config.accumulate * self.share.count
         self._draws, self._close_ups = torch.Generator(), False
         self._means = dict.fromkeys(LOSSES, 0.0)
@@ -98,10 +98,10 @@ class Florence2Trainee:
         truths = self.examples.split.truths
         by_boxes = sorted(self.examples.rows, key=lambda i: -len(truths[i].answer))
         generator = torch.Generator().manual_seed(0)
-        batch, cells = self.examples.batch(by_boxes[: self.config.batch_size], generator)
+        batch, targets = self.examples.batch(by_boxes[: self.config.batch_size], generator)
         self.network.eval()
         with torch.no_grad():
-            losses = self.network(batch, cells)
+            losses = self.network(batch, targets)
         check_loss(losses["own"], losses["logits"], batch.labels)
 
     def batches(self, epoch: int) -> Iterator[Sequence[Sequence[int]]]:
@@ -123,9 +123,9 @@ class Florence2Trainee:
 
     def backward(self, batch: Sequence[int], batches_per_step: int) -> None:
         """Add a batch's gradient, scaled to give the mean over the step's batches and all processes."""
-        examples, cells = self.examples.batch(batch, self._draws, self._close_ups)
+        examples, targets = self.examples.batch(batch, self._draws, self._close_ups)
         with self.share.accelerator.autocast():
-            losses = self.network(examples, cells)
+            losses = self.network(examples, targets)
         self.share.accelerator.backward(losses["loss"] / (batches_per_step * self.share.count))
         share = 1 / (batches_per_step * self.steps(1))
         for name in self._means:

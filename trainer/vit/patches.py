@@ -15,12 +15,10 @@ predicted OK at first.
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from trainer.core.pin_measures import UNDECIDED, balanced_cross_entropy
 from trainer.core.split import IGNORED
-
-UNDECIDED = -100  # target that cross_entropy ignores
 
 
 def overlap(boxes: Tensor, grid: tuple[int, int], patch_size: int) -> tuple[Tensor, Tensor]:
@@ -84,25 +82,6 @@ def object_logits(patch_logits: Tensor, boxes: Tensor, patch_size: int) -> Tenso
     down, across = overlap(boxes, (patch_logits.shape[2], patch_logits.shape[3]), patch_size)
     total = torch.einsum("bmh,bmw,bkhw->bmk", down, across, patch_logits)
     return total / (down.sum(2) * across.sum(2)).clamp(min=1e-6)[..., None]
-
-
-def balanced_cross_entropy(
-    logits: Tensor, targets: Tensor, total: Callable[[Tensor], Tensor] = lambda counts: counts
-) -> Tensor:
-    """Compute the mean cross-entropy, classes weighted by the inverse square root of their share of the targets.
-
-    Args:
-        logits: (N, K).
-        targets: (N,) labels; `UNDECIDED` ones are left out.
-        total: Sums the classes' counts (K,) over all processes; each process then returns its part of the mean.
-
-    Returns:
-        A scalar; 0 if all targets are `UNDECIDED`.
-    """
-    counts = total(torch.bincount(targets[targets != UNDECIDED], minlength=logits.shape[1]).to(logits.dtype))
-    weight = counts.clamp(min=1).rsqrt()
-    lost = F.cross_entropy(logits, targets, weight=weight, ignore_index=UNDECIDED, reduction="sum")
-    return lost / (weight * counts).sum().clamp(min=1)
 
 
 def patch_loss(

@@ -20,6 +20,7 @@ from trainer.core.console import say
 from trainer.core.default_paths import copy_dataset_files
 from trainer.core.distributed import Share, share_dropout, start
 from trainer.core.loop import EpochScore, Schedule, Trained
+from trainer.core.pin_measures import LACKING
 from trainer.core.run_folder import Row
 from trainer.core.split import Data
 from trainer.core.time_limit import Cost, seconds_per_step
@@ -27,7 +28,7 @@ from trainer.vit import training_check
 from trainer.vit.answers import Answers, answer
 from trainer.vit.closeups import CloseUps
 from trainer.vit.loader import Plan, Portion, ahead, plan_of, steps_of
-from trainer.vit.measures import HEAD, LACKING, Teaching, pins_of
+from trainer.vit.measures import HEAD, Teaching, pins_of
 from trainer.vit.network.model import Prediction, ViT, ViTConfig
 from trainer.vit.patches import object_logits, patch_loss
 from trainer.vit.results import STAGES

@@ -138,7 +138,15 @@ def test_a_table_of_settings():
 
 def test_the_published_defaults_go_by_mode():
     found = DetectionConfig.published("decoder")
-    assert found == {"epochs": 12, "location_smoothing": 0, "scaffold": 0, "close_ups": 0, "ema": 0.999, "lr": 5e-5}
+    assert found == {
+        "epochs": 12,
+        "location_smoothing": 0,
+        "scaffold": 0,
+        "close_ups": 0,
+        "ema": 0.999,
+        "lr": 5e-5,
+        "measure_weight": 0,
+    }
 
 
 def test_sections_of_the_first_version_are_read_with_the_values_of_then():
@@ -147,7 +155,7 @@ def test_sections_of_the_first_version_are_read_with_the_values_of_then():
     training = section(TrainingConfig, FIRST_TRAINING, "training")
     assert training == TrainingConfig(epochs=3, threads=2, input="nsoart", rows="all")
     assert section(DetectionConfig, FIRST_DETECTION, "training") == DetectionConfig(
-        mode="lora", rank=4, digits="as-is", digits_share=1.0
+        mode="lora", rank=4, digits="as-is", digits_share=1.0, measure_weight=0.0
     )
     detector = section(Detector, DETECTOR, "detector")
     assert detector == Detector(("NG", "OK"), (64, 32), 0.5, {"s": ["r1c1"]}, False, "image")
@@ -179,6 +187,7 @@ def test_sections_are_written_as_ever():
         "fitted_epochs",
         "data_sha256",
         "longest_side",
+        "measure_weight",
     ]
     later_model = ("registers", "stem", "positions", "views", "shifts")
     assert list(asdict(ViTConfig(("NG", "OK"), 64, 32))) == [*FIRST_MODEL, *later_model]

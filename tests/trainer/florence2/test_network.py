@@ -10,9 +10,11 @@ pytest.importorskip("transformers")
 from trainer.core.ema import Average
 from trainer.core.errors import InputError
 from trainer.core.loop import learning_rate
+from trainer.core.pin_measures import places
 from trainer.florence2 import auxiliary_loss, network
 from trainer.florence2.answers import AnswerGrammar, Vocabulary, generate
 from trainer.florence2.batches import IGNORED, Collator
+from trainer.florence2.examples import Targets
 from trainer.florence2.losses import DetectionLosses, parameter_groups
 from trainer.florence2.network import answer_loss, check_loss, check_version, choose_parameters, units
 from trainer.florence2.run import DetectionConfig
@@ -218,15 +220,20 @@ def test_a_share_is_not_exceeded_but_by_one_block(model, share):
 def test_frozen_parameters_do_not_move_and_the_head_is_not_kept(model, collator):
     config = DetectionConfig(scaffold=1.0)
     choose_parameters(model, "decoder")
-    trainee = DetectionLosses(model, config, collator)
+    trainee = DetectionLosses(model, config, collator, measured=torch.tensor([0.1, 0.1, 0.2])).eval()
     before = {n: p.detach().clone() for n, p in trainee.named_parameters()}
     batch = collator([sample(*BY_HEART["27 boxes"])], good=True)
     assert (batch.good != IGNORED).sum() == 2  # no good pin: an empty list
     samples = [sample([[4.0, 4.0, 8.0, 8.0], [20.0, 4.0, 24.0, 8.0]], ["NUKENG", "OK"])]
     batch = collator(samples, good=True)
-    cells = auxiliary_loss.cell_targets(samples, 2, trainee.grid, SIZE)
-    losses = trainee(batch, cells)
-    assert set(losses) == {"own", "logits", "answer", "loss", "cells", "guide", "good"}
+    pins = torch.tensor([[[6.0, 6.0, 1, 0.3, 0, 0], [22.0, 6.0, 0, 0, 0, 0], [99.0, 6.0, 1, 5, 5, 5]]])
+    targets = Targets(*auxiliary_loss.cell_targets(samples, 2, trainee.grid, SIZE), *places(pins, SIZE, trainee.cell))
+    assert targets.cells.tolist() == [0, 2] and targets.pins[:, 2].tolist() == [1, 0]  # the third lies outside
+    losses = trainee(batch, targets)
+    assert set(losses) == {"own", "logits", "answer", "loss", "cells", "guide", "good", "measures"}
+    trainee.measure_weight = 2.0
+    more = trainee(batch, targets)["loss"] - losses["loss"]
+    assert float(more.detach()) == pytest.approx(float(losses["measures"].detach()), rel=1e-4)
     losses["loss"].backward()
     optimizer = torch.optim.AdamW(parameter_groups(trainee, 0.1), lr=1e-2)
     optimizer.step()

@@ -5,7 +5,7 @@ import torch
 
 from trainer.core.augmentation import Batch, augment, drawn_shift, example_seeds, mirror, shift, turn
 from trainer.core.split import IGNORED
-from trainer.vit.patches import UNDECIDED, balanced_cross_entropy, object_logits, overlap, patch_loss, patch_targets
+from trainer.vit.patches import UNDECIDED, object_logits, overlap, patch_loss, patch_targets
 
 OK = 2
 GRID = (4, 8)  # 64 x 32 px in patches of 8
@@ -146,15 +146,6 @@ def test_object_logits_average_by_overlap():
     pooled = object_logits(logits, boxes_of([8, 8, 20, 16], [500, 500, 510, 510]), 8)
     assert pooled[0, 0].tolist() == pytest.approx([0, (4 * 8 + 8 * 4) / 12, 0])
     assert pooled[0, 1].tolist() == [0, 0, 0]
-
-
-def test_balanced_loss_by_hand():
-    logits = torch.tensor([[2.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
-    targets = torch.tensor([0, 1, 1, 1, 1])
-    first = float(torch.log(1 + torch.exp(torch.tensor(-2.0))))
-    other = float(torch.log(torch.tensor(2.0)))
-    # Weights 1/sqrt(1) and 1/sqrt(4).
-    assert float(balanced_cross_entropy(logits, targets)) == pytest.approx((first + 4 * 0.5 * other) / (1 + 4 * 0.5))
 
 
 def test_rows_without_known_boxes_teach_the_patches_nothing():
