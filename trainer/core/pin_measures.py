@@ -82,7 +82,9 @@ def places(pins: Tensor, size: tuple[int, int], patch: int) -> tuple[Tensor, Ten
     return inside.nonzero()[:, 0], (y[inside] // patch).long() * columns + (x[inside] // patch).long(), pins[inside]
 
 
-def measure_loss(said: Tensor, pins: Tensor, scale: Tensor, total: Callable[[Tensor], Tensor]) -> Tensor:
+def measure_loss(
+    said: Tensor, pins: Tensor, scale: Tensor, total: Callable[[Tensor], Tensor] = lambda counts: counts
+) -> Tensor:
     """Compute the loss of presence plus that of displacement, a scalar.
 
     Args:

@@ -17,7 +17,7 @@ from trainer.florence2.run import DetectionConfig
 def dry_run(data: DetectionData, model: Any, collator: Collator, settings: DetectionConfig) -> None:
     """Print tensor shapes, numbers of training pictures and steps, and estimated memory of this training."""
     examples = Examples(data, collator, settings, grid_of(model, collator.size), torch.device("cpu"))
-    network = DetectionLosses(model, settings, collator, examples.measured()).train()
+    network = DetectionLosses(model, settings, collator, examples.measure_scale()).train()
     batch, targets = examples.batch(examples.rows[:1], torch.Generator().manual_seed(0))
     kept: dict[tuple[int, int], int] = {}
     weights = {p.untyped_storage().data_ptr() for p in model.parameters()}

@@ -63,10 +63,10 @@ class Examples:
         self.split = data.splits["train"]
         self.rows = training_rows(self.split, config.digits, config.digits_share, config.limit, config.seed)
 
-    def measured(self) -> Tensor | None:
-        """Return (3,) the standard deviations in mm of the measures that train; None: --measure-weight trains none.
+    def measure_scale(self) -> Tensor | None:
+        """Return (3,) the standard deviations in mm of the pins' dx, dy and retraction; None: none are learned.
 
-        That is so with --scaffold 0 too, and if the dataset states no measures, which is printed.
+        None are learned with --measure-weight 0 or --scaffold 0, or if the dataset states none, which is printed.
         """
         if not self.config.measure_weight or not self.config.scaffold:
             return None

@@ -25,15 +25,15 @@ class DetectionLosses(nn.Module):
     Args:
         model: `Florence2ForConditionalGeneration`, or PEFT's model around it.
         config, collator: Settings of the training, and what makes the model's batches.
-        measured: (3,) standard deviations in mm of the training pins' dx, dy and retraction, from `scale_of`; None: no
+        scale: (3,) standard deviations in mm of the training pins' dx, dy and retraction, from `scale_of`; None: no
             measures are learned.
     """
 
     location_ids: Tensor
     bin_of: Tensor
-    measured: Tensor
+    scale: Tensor
 
-    def __init__(self, model: Any, config: DetectionConfig, collator: Collator, measured: Tensor | None = None) -> None:
+    def __init__(self, model: Any, config: DetectionConfig, collator: Collator, scale: Tensor | None = None) -> None:
         super().__init__()
         self.model = model
         self.weight = config.scaffold
@@ -53,8 +53,8 @@ class DetectionLosses(nn.Module):
         self.spread = config.location_smoothing
         self.measure_weight = config.measure_weight
         self.measure_head = None
-        if measured is not None:
-            self.register_buffer("measured", measured, persistent=False)
+        if scale is not None:
+            self.register_buffer("scale", scale, persistent=False)
             self.measure_head = nn.Sequential(nn.LayerNorm(text.d_model), nn.Linear(text.d_model, PRESENCE + AXES))
 
     def forward(self, batch: Batch, targets: Targets | None) -> dict[str, Tensor]:
@@ -78,7 +78,8 @@ class DetectionLosses(nn.Module):
         states = out.encoder_last_hidden_state
         # The first token is the mean of all picture tokens; these follow, one per cell, then the prompt.
         tokens = states[:, 1 : 1 + targets.categories.shape[1]]
-        losses["cells"] = cell_loss(*self.head(tokens), targets.categories, targets.boxes, self.ok)
+        logits, edges = self.head(tokens)
+        losses["cells"] = cell_loss(logits, edges, targets.categories, targets.boxes, self.ok)
         losses["guide"] = self._guide_loss(maps, batch.labels, batch)
         if batch.good is not None and bool((batch.good != IGNORED).any()):
             losses["good"] = self._good_pins_loss(batch, states)
@@ -86,7 +87,7 @@ class DetectionLosses(nn.Module):
         losses["loss"] = losses["loss"] + self.weight * auxiliary
         if self.measure_head is not None:
             said = self.measure_head(tokens[targets.pictures, targets.cells]).float()
-            losses["measures"] = measure_loss(said, targets.pins, self.measured, lambda counts: counts)
+            losses["measures"] = measure_loss(said, targets.pins, self.scale)
             losses["loss"] = losses["loss"] + self.measure_weight * losses["measures"]
         return losses
 

@@ -166,8 +166,8 @@ class DetectionConfig(Settings):
     )
     measure_weight: float = setting(
         1.0,
-        "weight of the auxiliary loss from measures, which teaches the displacement in mm and the presence of each pin "
-        "whose measures the dataset states; 0: none",
+        "weight of the auxiliary loss from measures, which teaches displacement in mm and presence of each pin, "
+        "if the dataset states them and --scaffold is not 0; 0: none",
         ge=0,
         le=1000,
         published=0.0,

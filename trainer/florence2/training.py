@@ -66,7 +66,7 @@ class Florence2Trainee:
         torch.manual_seed(config.seed)
         grid = grid_of(model, collator.size)
         self.examples = Examples(data, collator, config, grid, device)
-        self.network = DetectionLosses(model, config, collator, self.examples.measured()).to(device)
+        self.network = DetectionLosses(model, config, collator, self.examples.measure_scale()).to(device)
         groups = parameter_groups(self.network, config.weight_decay)
         self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98))
         self.collator, self.grammar = collator, AnswerGrammar(collator.vocabulary)

@@ -62,12 +62,12 @@ def test_pins_move_with_the_pixels_and_turn_over_in_a_mirror(dataset, close_ups)
 
 def test_the_scale_is_that_of_the_pins_that_train(dataset, capsys):
     data = detection_of(dataset)
-    scale = examples_of(data, DetectionConfig()).measured()
+    scale = examples_of(data, DetectionConfig()).measure_scale()
     found = [each for truth in data.splits["train"].truths for each in truth.objects if each.tip_px is not None]
     offsets = torch.tensor([each.dx_mm for each in found])
     assert float(scale[0]) == pytest.approx(float(offsets.std(correction=0)))
     for off in ({"measure_weight": 0.0}, {"scaffold": 0.0}):
-        assert examples_of(data, DetectionConfig(**off)).measured() is None
+        assert examples_of(data, DetectionConfig(**off)).measure_scale() is None
     assert LACKING not in capsys.readouterr().out
 
 
