@@ -78,6 +78,7 @@ def by_split(manifest: Manifest) -> dict[str, list]:
 MADE = {
     "all_defects": "2494921c9fd5aeea9a1f900adecc0f6274d46b31fc9cbcc6cdea8e0ff1664d63",
     "gauge_circular_5": "288126a5b486bc0f67415a42f82549f7fa4c7bf60799d668da6e527216790ba6",
+    "ladder_1_views": "8ab11b6fd7918b583d22d887221aff71efa1be6676f96781521f3d169c3ba00a",
     "ladder_2_allpins": "ba6d8ea2c3c777fa0c3c667dede1d31d5b5f0a3a465e1a1315b29514bd89f65b",
     "ladder_3_mixed": "728525ff49b674ea65143879d20bd7c10c46988df5c3caf3e6f0876d13b642db",
     "ladder_4_housings": "c335e1209f93a15224d959dc8fe502c034575c7963dd3debaa660fe63a0a4f6c",
