@@ -37,7 +37,7 @@ from generator.interchange.labelled import (
 )
 from generator.io.json_text import parse_json
 from generator.io.mask_files import note_on_masks, split_masks
-from generator.io.pictures import READ_SUFFIXES, files_below, is_picture, passed_over
+from generator.io.pictures import READ_SUFFIXES, empty_folders, files_below, is_picture, passed_over
 
 METADATA_SUFFIXES = (".jsonl", ".csv", ".parquet")
 # `load_dataset` finds the types of JSON lines in this many first bytes.
@@ -77,6 +77,10 @@ def read_image_folder(source: Path, names: ClassNames, views: Sequence[str] = ()
     found.noted |= set(masks)
     if note := passed_over(source, known=metadata):
         found.notes.append(note)
+    if empty := empty_folders(source):
+        found.notes.append(
+            f"{source}: folders without files: {', '.join(relative_name(each, source) for each in empty)}"
+        )
     folders = {path.parent: path for path in metadata}
     unlabelled: dict[Path, list[Path]] = {}
     for path in pictures:

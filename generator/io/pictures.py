@@ -15,8 +15,10 @@ pictures alike.
 
 from __future__ import annotations
 
+import fnmatch
 import io
 import os
+import re
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
@@ -63,8 +65,15 @@ _WITH_ORIENTATION = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a path is a file, not hidden, with the suffix of a picture, even of a format that cannot be read."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    """Whether a path is a file, not hidden, with the suffix of a picture, even of a format that cannot be read.
+
+    A link that leads nowhere is one too, so that its name is in the message of whoever reads it.
+    """
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and _is_file(path)
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_file() or (path.is_symlink() and not path.exists())
 
 
 def pictures_in(folder: Path) -> list[Path]:
@@ -87,43 +96,72 @@ def find_pictures(folder: Path) -> list[Path]:
 
 
 def passed_over(folder: Path, below: bool = True, known: Collection[Path] = ()) -> str | None:
-    """Return a note for the user on the files of a folder that have no suffix of a picture; None if there are none.
+    """Return a note for the user on what a folder holds beside its pictures; None if there is nothing.
 
     Args:
         folder: a folder that exists.
-        below: whether files in subfolders count too.
+        below: whether pictures in subfolders are read, and the other files there count too.
         known: files that the note leaves out, such as a metadata file that was read.
     """
     known = set(known)
-    paths = files_below(folder) if below else sorted(folder.iterdir())
-    others = [
-        path
-        for path in paths
-        if path.is_file() and not is_picture(path) and not _is_left_by_a_system(path) and path not in known
-    ]
-    if not others:
-        return None
+    everything = files_below(folder)
+    paths = everything if below else [path for path in everything if path.parent == folder]
+    others = [path for path in paths if _is_file(path) and not is_picture(path) and path not in known]
     counts = Counter(path.suffix.lower() or "no suffix" for path in others)
     kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(counts.items()))
-    first = others[0].relative_to(folder).as_posix()
-    files = f"{len(others)} files" if len(others) > 1 else "1 file"
-    return f"{folder}: passed over {files} without the suffix of a picture: {kinds} (first: {first})"
+    deeper = [] if below else [path for path in everything if path.parent != folder and is_picture(path)]
+    named = [path for path in paths if path.is_dir() and path.suffix.lower() in SUFFIXES]
+    kinds_of = (
+        (others, "file", f" without the suffix of a picture: {kinds}"),
+        (deeper, "picture", " in subfolders"),
+        (named, "folder", " with the suffix of a picture"),
+    )
+    said = [
+        f"{len(some)} {what}{'s' * (len(some) > 1)}{more} (first: {some[0].relative_to(folder).as_posix()})"
+        for some, what, more in kinds_of
+        if some
+    ]
+    return f"{folder}: passed over {'; '.join(said)}" if said else None
+
+
+def empty_folders(folder: Path) -> list[Path]:
+    """Return the folders below a folder, sorted, in which and below which there is no file but system files."""
+    paths = files_below(folder)
+    holding = {parent for path in paths if _is_file(path) for parent in path.parents}
+    return [path for path in paths if path.is_dir() and path not in holding and path.parent in {*holding, folder}]
 
 
 def files_below(folder: Path, pattern: str = "*") -> list[Path]:
     """Return the paths of files and folders below a folder, sorted, except hidden ones and system files (Thumbs.db).
 
+    Links to folders are followed, but not those to a folder that the link itself lies in.
+
     Args:
         folder: the folder; if it does not exist, no paths are returned.
         pattern: pattern of the file names, such as `*.json`; upper and lower case are the same.
+
+    Raises:
+        InputError: a folder below cannot be read.
     """
-    found = []
-    for path in sorted(folder.rglob(pattern, case_sensitive=False)):
-        parents = path.relative_to(folder).parts[:-1]
-        is_hidden = any(name.startswith(".") or name.lower() in SYSTEM_FOLDERS for name in parents)
-        if not is_hidden and not _is_left_by_a_system(path):
-            found.append(path)
-    return found
+    wanted = re.compile(fnmatch.translate(pattern), re.IGNORECASE)
+    found: list[Path] = []
+    for place, folders, files in os.walk(folder, onerror=_refuse, followlinks=True) if folder.is_dir() else ():
+        here = Path(place)
+        above = {os.path.realpath(each) for each in (here, *here.parents)}
+        folders[:] = [
+            name
+            for name in folders
+            if not _is_left_by_a_system(here / name)
+            and name.lower() not in SYSTEM_FOLDERS
+            and not (os.path.islink(here / name) and os.path.realpath(here / name) in above)
+        ]
+        names = [name for name in (*folders, *files) if wanted.match(name)]
+        found += [here / name for name in names if not _is_left_by_a_system(here / name)]
+    return sorted(found)
+
+
+def _refuse(error: OSError) -> None:
+    raise InputError(f"{error.filename}: expected a folder that can be read, got: {error.strerror}") from None
 
 
 def _is_left_by_a_system(path: Path) -> bool:

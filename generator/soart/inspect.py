@@ -37,7 +37,7 @@ from generator.io.wording import some_of
 from generator.soart.estimator import FEWEST
 from generator.soart.inspection import InspectionModel, unnoticed_pins
 from generator.soart.judging import Judge, PartJudge, bytes_of
-from generator.soart.learning import DEFAULTS, EDGE_GRID, few_of, inspection_model_of, part_model_of
+from generator.soart.learning import DEFAULTS, EDGE_GRID, few_of, inspection_model_of, part_model_of, warn_of_members
 from generator.soart.part_model import is_of_parts
 from generator.soart.straighteners import OF_MODEL
 from generator.soart.verdict_log import VerdictLog, files_of, foreign_files, other_pictures
@@ -252,6 +252,7 @@ def _pictures(options: argparse.Namespace) -> list[Path]:
     for folder in [path for path in options.images if path.is_dir()]:
         if note := passed_over(folder, below=False):
             print(note)
+    warn_of_members(paths, options.golden)
     return paths
 
 
@@ -271,6 +272,7 @@ def _parts(options: argparse.Namespace, views: tuple[str, ...]) -> dict[str, dic
     for folder in [path for path in options.images if path.is_dir()]:
         if note := passed_over(folder):
             print(note)
+    warn_of_members(files, options.golden)
     return parts
 
 

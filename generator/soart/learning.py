@@ -14,7 +14,8 @@ import numpy as np
 from tqdm import tqdm
 
 from blender_scripts.contract.errors import InputError
-from generator.io.pictures import find_pictures, open_picture, passed_over, pictures_in
+from generator.io.checksum import sha256_of
+from generator.io.pictures import files_below, find_pictures, is_picture, open_picture, passed_over, pictures_in
 from generator.io.pin_boxes import PinBox, read_pin_boxes
 from generator.io.png_mark import has_mark
 from generator.io.view_names import parts_of, view_of
@@ -376,3 +377,28 @@ def _positions(
                 f"{part}_{missing[0]}.png, got none"
             )
     return {view: (files.get(view), of.get(view), first[view]) for view in options.views}
+
+
+def warn_of_members(paths: Sequence[Path], golden: Path) -> None:
+    """Warn of pictures to inspect whose bytes are those of a picture in the folder `golden`, or below it.
+
+    Such a picture helped to set its own limit. Nothing is printed if `golden` is the file of a saved unit space.
+    """
+    if not golden.is_dir():
+        return
+    sizes = {path.stat().st_size for path in paths if path.is_file()}
+    near = [each for each in files_below(golden) if is_picture(each) and each.is_file()]
+    known = {_digest(each) for each in near if each.stat().st_size in sizes} - {None}
+    if members := [path for path in paths if known and _digest(path) in known]:
+        print(
+            f"warning: {len(members)} of {len(paths)} pictures to inspect are OK pictures of {golden} (first: "
+            f"{members[0]}): a verdict on them proves nothing"
+        )
+
+
+def _digest(path: Path) -> str | None:
+    """SHA-256 of a file; None if it cannot be read, which is said where it is judged or learned from."""
+    try:
+        return sha256_of(path)
+    except OSError:
+        return None

@@ -808,6 +808,16 @@ def test_names_longer_than_a_file_s_are_shortened_in_an_export(tmp_path, kind):
     assert len(rows_of(tmp_path / "back")) == 4
 
 
+def test_linked_class_folders_are_read_and_empty_ones_named(tmp_path, capsys):
+    picture(tmp_path / "in/OK/a.png")
+    picture(tmp_path / "bent/b.png", seed=9)
+    (tmp_path / "in/BENDNG").symlink_to(tmp_path / "bent")
+    (tmp_path / "in/NUKENG").mkdir()
+    assert import_(tmp_path / "in", "--format", "imagefolder", "--to", tmp_path / "set") == 0
+    assert {row["label"] for row in rows_of(tmp_path / "set").values()} == {0, 2}
+    assert "in: folders without files: NUKENG\n" in "".join(capsys.readouterr())
+
+
 def test_an_export_without_a_picture_is_refused(tmp_path, capsys):
     picture(tmp_path / "in/BENDNG/a.png")
     assert import_(tmp_path / "in", "--format", "imagefolder", "--to", tmp_path / "set") == 0

@@ -17,6 +17,7 @@ from generator.io.pictures import (
     UNREAD_SUFFIXES,
     decoded,
     eight_bit,
+    empty_folders,
     find_pictures,
     open_picture,
     open_upright,
@@ -330,10 +331,37 @@ def test_the_pictures_of_a_folder(tmp_path):
     (tmp_path / "folder.png").mkdir()
     assert find_pictures(tmp_path) == sorted(tmp_path / name for name in names)
     assert pictures_in(tmp_path) == sorted(tmp_path / name for name in names[:-1])
-    kinds = r"1 \.part, 1 \.txt, 1 no suffix \(first: below/e.png.part\)$"
+    kinds = r"1 \.part, 1 \.txt, 1 no suffix \(first: below/e.png.part\)"
     assert re.search(r"passed over 3 files without the suffix of a picture: " + kinds, passed_over(tmp_path) or "")
-    assert "over 2 files" in (passed_over(tmp_path, below=False) or "")
-    assert passed_over(tmp_path, False, [tmp_path / "f", tmp_path / "notes.txt"]) is None
+    assert (passed_over(tmp_path) or "").endswith("; 1 folder with the suffix of a picture (first: folder.png)")
+    assert re.search(r"over 2 files .*; 1 picture in subfolders \(first: below/", passed_over(tmp_path, below=False) or "")
+    (tmp_path / "folder.png").rmdir()
+    assert passed_over(tmp_path / "below", False, [tmp_path / "below" / "e.png.part"]) is None
+
+
+def test_links_are_followed_and_broken_ones_are_not_lost(tmp_path: Path):
+    real, source = tmp_path / "real", tmp_path / "source"
+    (real / "deep").mkdir(parents=True)
+    (real / "deep" / "a.png").touch()
+    (source / "OK").mkdir(parents=True)
+    (source / "BENDNG").symlink_to(real)
+    (source / "OK" / "back").symlink_to(source)  # a circle
+    (real / "self").symlink_to(real)
+    (source / "OK" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (source / "OK" / "gone.txt").symlink_to(tmp_path / "nowhere.txt")
+    found = [source / "BENDNG" / "deep" / "a.png", source / "OK" / "gone.png"]
+    assert find_pictures(source) == found
+    assert "over 1 file without the suffix of a picture: 1 .txt (first: OK/gone.txt)" in (passed_over(source) or "")
+    with pytest.raises(InputError, match=r"gone\.png: .*No such file"):
+        decoded(found[1], str(found[1]))
+
+
+def test_folders_without_files_are_found(tmp_path: Path):
+    for name in ("full/OK", "full/BENDNG", "empty/OK", "system"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "full" / "OK" / "a.png").touch()
+    (tmp_path / "system" / "Thumbs.db").touch()
+    assert empty_folders(tmp_path) == [tmp_path / name for name in ("empty", "full/BENDNG", "system")]
 
 
 # Whoever else calls Pillow's open reads what this project has written, and why.

@@ -504,6 +504,16 @@ def test_files_that_are_passed_over_are_named(folder: Path, tmp_path: Path, caps
     assert "passed over 1 file without the suffix of a picture: 1 .xcf" in capsys.readouterr().out
 
 
+def test_ok_pictures_among_those_to_inspect_are_named(folder: Path, tmp_path: Path, capsys) -> None:
+    own = sorted((folder / "ok").glob("*.png"))
+    (tmp_path / "again.png").write_bytes(own[0].read_bytes())
+    part(9).save(tmp_path / "new.png")
+    main(["inspect", str(tmp_path), "--golden", str(folder / "ok"), "-o", str(tmp_path / "out")])
+    said = capsys.readouterr().out
+    assert f"warning: 1 of 2 pictures to inspect are OK pictures of {folder / 'ok'} (first: " in said
+    assert "again.png): a verdict on them proves nothing" in said
+
+
 def moved(picture: Image.Image, right: int) -> Image.Image:
     """Shift a picture to the right; the column at its left border is repeated."""
     values = np.asarray(picture)
