@@ -161,6 +161,8 @@ def files_below(folder: Path, pattern: str = "*") -> list[Path]:
 
 
 def _refuse(error: OSError) -> None:
+    if isinstance(error, FileNotFoundError):
+        return  # removed meanwhile, as in a watched folder
     raise InputError(f"{error.filename}: expected a folder that can be read, got: {error.strerror}") from None
 
 
