@@ -81,9 +81,8 @@ OUTSIDE = {
     GEOMETRY: frozenset({"numpy"}),
     "blender_scripts": frozenset(BLENDER_PYTHON),
     # Base installation: `inspect` runs on an edge computer without any extra.
-    **dict.fromkeys(("generator.io", "generator.soart", "generator.verdict"), ()),
-    "generator.soart.feature_file": ("features",),
-    "generator.locating": ("gauge",),
+    **dict.fromkeys(("generator.io", "generator.soart", "generator.verdict", "generator.locating"), ()),
+    "generator.io.onnx_session": ("gauge",),
     "generator": ("data",),
     "generator.rendering": ("data", "cluster"),
     "generator.calibrating": ("data", "calibrate"),
