@@ -61,7 +61,9 @@ def test_the_folder_of_a_base_names_its_run(place):
     for given in ("station/base", "station/base/", str(place / "station/base")):
         run = base.begun_with(given, "vit")
         assert run == str(Path(given) / "vit") and base.is_base(run)
-    with pytest.raises(InputError, match=r"--init station/base: expected a trained run in station/base/gauge, got none"):
+    with pytest.raises(
+        InputError, match=r"--init station/base: expected a trained run in station/base/gauge, got none"
+    ):
         base.begun_with("station/base", "gauge")
 
 
