@@ -123,7 +123,7 @@ class OutputFolder:
         if not edited:
             return None
         return (
-            f"{self.root}: rows outside of --rows whose manifest row or scene was edited since they were rendered: "
+            f"{self.root}: rows not chosen now whose manifest row or scene was edited since they were rendered: "
             f"{len(edited)} (such as {edited[0]}). They stay as they are (`build` refuses them): render them, too"
         )
 

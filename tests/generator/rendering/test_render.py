@@ -349,7 +349,7 @@ def test_edited_rows_outside_of_the_selection_are_named(tmp_path: Path) -> None:
         known |= {"camera": {}, "tolerance": {}, "housing": {}, "positions": [], "other": []}
         (out / "records" / f"{run.run}.json").write_bytes(encode_record(known | {"scene_sha256": scene.sha256}))
     good = stand_in(tmp_path, "def answer(row):\n    return good(row)")
-    line = f"{out}: rows outside of --rows whose manifest row or scene was edited since they were rendered: "
+    line = f"{out}: rows not chosen now whose manifest row or scene was edited since they were rendered: "
     for rows, count in (("0:1", "2 (such as two)"), ("1:2", "1 (such as three)"), ("1:3", "")):
         done = drive(path, out, "--workers", 1, "--blender", good, "--rows", rows)
         assert done.returncode == 0, done.stderr
