@@ -261,7 +261,7 @@ class Scheduler:
     def _refuse(self, answer: Answer, refusal: str) -> None:
         if answer.node not in self._refused:
             self._refused[answer.node] = f"node {answer.name}: {refusal}"
-            self._bar.write(f"{self._refused[answer.node]}: other nodes get its rows", file=sys.stderr)
+            self._bar.write(f"{self._refused[answer.node]}: other nodes get its rows")
 
     def _note_loss(self, rows: tuple[int, ...], error: RayError) -> None:
         """Give the rows of a lost task to other workers, each in a task of its own: one of them may kill its worker."""
