@@ -24,6 +24,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter
 
+from generator.io.srgb import coded
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "explanation" / "quality.md"
 BEGIN, END = "<!-- picture_quality: begin -->", "<!-- picture_quality: end -->"
@@ -62,9 +64,8 @@ def grid_of_picture(width: int, height: int, samples: int) -> tuple[float, int]:
 
 def srgb(light: np.ndarray) -> np.ndarray:
     """Encode linear light by the sRGB curve; returns levels from 0 to 1."""
-    level = np.clip(light, 0.0, 1.0)
-    encoded: np.ndarray = np.where(level <= 0.0031308, 12.92 * level, 1.055 * level ** (1.0 / 2.4) - 0.055)
-    return encoded
+    level: np.ndarray = coded(np.clip(light, 0.0, 1.0)) / 255.0
+    return level
 
 
 def psnr(one: np.ndarray, other: np.ndarray) -> float:

@@ -29,6 +29,7 @@ from scipy import ndimage
 from benchmarks.soart_dark_plan import rows
 from benchmarks.soart_evaluation import picture
 from generator.io.pin_boxes import read_pin_boxes
+from generator.io.srgb import coded, linear
 from generator.soart.inspection import InspectionModel
 from generator.soart.learning import model_with
 from generator.soart.missing_pins import score_of
@@ -124,11 +125,9 @@ def exposed(image: np.ndarray, exposure: float, draws: np.random.Generator) -> n
         exposure: 0 to 1, share of the light.
         draws: source of the noise.
     """
-    linear = np.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4) * exposure
-    electrons = draws.poisson(linear * FULL_WELL) + draws.normal(0, READ_NOISE, image.shape)
-    linear = np.clip(electrons / FULL_WELL, 0, 1)
-    coded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    grey: np.ndarray = (np.round(255 * coded) / 255).astype(np.float32)
+    light = linear(255.0 * image) * exposure
+    electrons = draws.poisson(light * FULL_WELL) + draws.normal(0, READ_NOISE, image.shape)
+    grey: np.ndarray = (np.round(coded(np.clip(electrons / FULL_WELL, 0, 1))) / 255).astype(np.float32)
     return grey
 
 

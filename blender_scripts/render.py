@@ -245,8 +245,9 @@ def _render(arguments: argparse.Namespace, claimed: Claim, rows: Sequence[Run]) 
         if arguments.dry_run:
             os.write(real, f"{_plan(renderer, rows, arguments.force)}\n".encode())
             return 0
-        if note := output.note_other_renderers(rows):
-            print(note, file=sys.stderr)
+        for note in (output.note_other_renderers(rows), output.note_edited(claimed.manifest, {r.run for r in rows})):
+            if note:
+                print(note, file=sys.stderr)
         claimed.save_inputs()
         output.sweep()
         if not renderer.tracer.denoised and not arguments.no_denoise:

@@ -12,7 +12,7 @@ import io
 import os
 import sys
 
-from blender_scripts.contract.errors import InputError, check_none_is_empty, grouped
+from blender_scripts.contract.errors import InputError, RenderError, check_none_is_empty, grouped
 
 COMMANDS = {
     "connectors": ("generator.doe.random_connectors", "write scene files of random connectors, to train for many"),
@@ -82,6 +82,9 @@ def _main(given: list[str]) -> int:
         for problem in grouped(error.problems):
             print(problem, file=sys.stderr)
         return 2
+    except RenderError as error:
+        print(error, file=sys.stderr)
+        return 1
     except BrokenPipeError:
         # Python flushes once more when it exits, and would print an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

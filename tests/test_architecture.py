@@ -81,9 +81,8 @@ OUTSIDE = {
     GEOMETRY: frozenset({"numpy"}),
     "blender_scripts": frozenset(BLENDER_PYTHON),
     # Base installation: `inspect` runs on an edge computer without any extra.
-    **dict.fromkeys(("generator.io", "generator.soart", "generator.verdict"), ()),
-    "generator.soart.feature_file": ("features",),
-    "generator.locating": ("gauge",),
+    **dict.fromkeys(("generator.io", "generator.soart", "generator.verdict", "generator.locating"), ()),
+    "generator.io.onnx_session": ("gauge",),
     "generator": ("data",),
     "generator.rendering": ("data", "cluster"),
     "generator.calibrating": ("data", "calibrate"),
@@ -98,7 +97,7 @@ LONGEST_CHAIN = 8
 # Most lines of a function or module outside tests; TOO_LONG has the exceptions, each with its reason.
 LONGEST_FUNCTION, LONGEST_MODULE = 60, 450
 # Most lines of all text files together.
-MOST_LINES = 142_000
+MOST_LINES = 143_000
 TOO_LONG: dict[str, str] = {}
 
 IMPORT_NAMES = {
@@ -215,7 +214,7 @@ def may_import(module: str, target: str) -> bool:
         ("generator.soart.kernels", "datasets", False),
         ("generator.soart.inspect", "matplotlib", False),
         ("generator.soart.inspect", "onnxruntime", False),
-        ("generator.soart.feature_file", "onnxruntime", True),
+        ("generator.io.onnx_session", "onnxruntime", True),
         ("generator.soart.feature_file", "torch", False),
         ("generator.soart.inspect", "generator.dataset.folder", False),
         ("generator.soart.inspect", "blender_scripts.contract.errors", True),
@@ -229,7 +228,7 @@ def may_import(module: str, target: str) -> bool:
         ("trainer.vit.command", "trainer.evaluate", False),
         ("trainer.gauge.prediction", "generator.locating.gauge", True),
         ("trainer.vit.command", "generator.locating.gauge", False),
-        ("generator.locating.gauge_file", "onnxruntime", True),
+        ("generator.locating.gauge_file", "onnxruntime", False),
         ("generator.locating.gauge_file", "torch", False),
         ("generator.locating.gauge", "generator.dataset.connectors", False),
         ("trainer.vit.network.model", "trainer.core.data", False),

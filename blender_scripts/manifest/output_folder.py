@@ -12,13 +12,13 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 from blender_scripts.contract.errors import InputError
-from blender_scripts.manifest.record import RENDERER, difference, encode_record, read_record
-from blender_scripts.manifest.run import Run
+from blender_scripts.manifest.record import RENDERER, difference, encode_record, is_edited, read_record
+from blender_scripts.manifest.run import Manifest, Run
 
 # Paths of the files that manifests/ and scenes/ hold copies of, relative to the folder, by the copies' names.
 PATHS = "manifest_paths.json"
@@ -106,6 +106,26 @@ class OutputFolder:
         left = len(others) - again
         rest = f"; rows that stay as they are: {left} (`build` refuses a folder with both versions)" if left else ""
         return f"{self.root}: rows of renderer version {versions} that version {RENDERER} renders again: {again}{rest}"
+
+    def note_edited(self, manifest: Manifest, chosen: Collection[str]) -> str | None:
+        """Return a sentence for the user about rendered rows that were edited since and stay as they are; None: none.
+
+        Args:
+            manifest: the manifest.
+            chosen: run names of the rows to be rendered, which are not looked at.
+        """
+        there = {path.stem for path in (self.root / "records").glob("*.json")}.difference(chosen)
+        edited = []
+        for run in manifest.runs if there else ():
+            record = self._record_of(run.run) if run.run in there else None
+            if record is not None and is_edited(record, run, manifest.connectors[run.scene]):
+                edited.append(run.run)
+        if not edited:
+            return None
+        return (
+            f"{self.root}: rows not chosen now whose manifest row or scene was edited since they were rendered: "
+            f"{len(edited)} (such as {edited[0]}). They stay as they are (`build` refuses them): render them, too"
+        )
 
     def finished(self, run: Run, row_sha256: str) -> dict[str, Any] | None:
         """Return a row's record if it and all files that it lists are there, unchanged; else None (not finished).

@@ -69,6 +69,20 @@ def made_with(record: dict[str, Any]) -> RenderSettings | None:
     return None
 
 
+def is_edited(record: dict[str, Any], run: Run, connector: Connector) -> bool:
+    """Return whether a manifest row or its scene was edited since its record was made.
+
+    Args:
+        record: the record, from `read_record`. Of one by another version of the renderer nothing is known: False.
+        run: the row as it is now; an edit of any column counts.
+        connector: its scene as it is now; an edit of its tolerance, datum, description or comments does not count.
+    """
+    if record["renderer"] != RENDERER:
+        return False
+    # Older records have no world.
+    return {"world": SCENE, **record["row"]} != run.row() or record.get("scene_sha256") != connector.sha256
+
+
 def _row_sha256(
     picture: dict[str, str | int],
     scene: str,

@@ -1,10 +1,12 @@
-"""A progress bar with rate and time left, as Blender's Python has no tqdm; silent if stderr is not a terminal."""
+"""A progress bar with rate and time left, as Blender's Python has no tqdm; lines if stderr is not a terminal."""
 
 from __future__ import annotations
 
 import sys
 import time
 from typing import TextIO
+
+from blender_scripts.contract.progress_lines import ProgressLines
 
 _CELLS = 28
 
@@ -18,9 +20,10 @@ class Progress:
         self.stream = stream or sys.stderr
         self.enabled = self.stream.isatty()
         self.start = time.monotonic()
+        self._lines = ProgressLines(total)
 
     def advance(self) -> None:
-        """Count one more row as done, and redraw the bar."""
+        """Count one more row as done, and redraw the bar or, now and then, print a line."""
         self.done += 1
         if self.enabled:
             passed = max(time.monotonic() - self.start, 1e-9)
@@ -31,6 +34,9 @@ class Progress:
             self.stream.write(
                 f"\r[{bar}] {self.done}/{self.total}  {rate:.2f} pictures/s  {left // 60}:{left % 60:02d} left "
             )
+            self.stream.flush()
+        elif (line := self._lines.line(self.done)) is not None:
+            self.stream.write(f"{line}\n")
             self.stream.flush()
 
     def close(self) -> None:

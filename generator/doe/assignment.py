@@ -15,8 +15,9 @@ from generator.doe.part_class import rejection
 from generator.doe.row import Row
 from generator.doe.spec import SplitSpec
 
-# A kind of which this many random defects give no valid part is skipped for that scene, housing, terminal, marking.
-PROBES = 12
+# A kind is skipped for a scene, housing, terminal and marking if none of the first FEW random defects gives a valid
+# part, and then fewer than LEAST of PROBES: of rarer kinds, the 400 tries for a row (`drawing.TRIES`) might find none.
+FEW, PROBES, LEAST = 12, 120, 3
 
 
 class Balancer:
@@ -149,13 +150,14 @@ class Assignment:
         return [label for label in self.spec.defects if not found.get(label, True)]
 
     def _probe(self, row: Row, label: str, split: SplitSpec, names: Sequence[str]) -> bool:
-        """Whether one of PROBES random defects of the kind gives a valid part of the kind's class."""
+        """Whether enough random defects of the kind give a valid part of the kind's class: see FEW."""
         source = self.spec.random("shows", *names)
         defect, connector = self.spec.defects[label], self.scenes.connector(row.levels["scene"])
         block = Balancer(dict.fromkeys(self.scenes.block(row.levels["scene"], split.positions), 1.0), source)
         wanted = OK if row.wanted == OK else class_of_kind(defect.kind)
         drawn = drawn_values(self.spec, label, wanted)
-        for _ in range(PROBES):
+        valid = 0
+        for tries in range(1, PROBES + 1):
             probe = Row(row.split, wanted, row.levels, row.unit)
             try:
                 target = self.target(probe, defect.at, label, block)
@@ -163,7 +165,9 @@ class Assignment:
                 return False  # no two neighbours in this block
             text = defect_text(target, defect, drawn, [source.random() for _ in drawn], connector)
             if rejection(wanted, row.variant, [text], self.spec.first_part, connector) is None:
-                return True
+                valid += 1
+                if tries <= FEW or valid == LEAST:
+                    return True
         return False
 
     def _has(self, row: Row, label: str) -> bool:

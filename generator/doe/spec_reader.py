@@ -62,6 +62,8 @@ class _Reader:
     def __init__(self, top: TomlSection, path: Path) -> None:
         self.top = top
         self.path = path
+        # Columns of [factors] whose levels are wrong: other messages on them would mislead.
+        self._wrong_columns: set[str] = set()
 
     def read(self) -> Spec:
         """Read the whole SPEC; mistakes are noted in `self.top`, whose `finish` raises them."""
@@ -75,7 +77,7 @@ class _Reader:
         kind = design.choice("kind", KINDS_OF_DESIGN)
         factors = self._factors(top.table("factors"))
         for column in NEEDED:
-            if not any(column in factor.columns for factor in factors):
+            if column not in self._wrong_columns and not any(column in factor.columns for factor in factors):
                 top.table("factors").wrong(column, "one or more levels of this column", "nothing")
         positions = top.table("positions", optional=True)
         held_out = self._held_out(positions)
@@ -156,6 +158,8 @@ class _Reader:
         value = design.value("noise", expected)
         if value is None:
             return ()
+        if isinstance(value, list):
+            may += [name for name in value if isinstance(name, str) and self._is_wrong(name)]
         if not isinstance(value, list) or not value or not all(name in may for name in value):
             design.wrong("noise", expected, shown(value))
             return ()
@@ -172,7 +176,13 @@ class _Reader:
             factor = self._factor(section, key, columns)
             if factor is not None:
                 found.append(factor)
+            elif section.at == ("factors",):
+                self._wrong_columns.update(columns)
         return tuple(found)
+
+    def _is_wrong(self, factor: str) -> bool:
+        """Whether a message was noted on the levels that [factors] lists for a factor, or for a column of it."""
+        return not self._wrong_columns.isdisjoint(factor.split("+"))
 
     def _check_column(self, section: TomlSection, key: str, column: str, seen: set[str]) -> None:
         known = (*REQUIRED, *OPTIONAL, *RESERVED, BLOCK)
@@ -289,7 +299,7 @@ class _Reader:
         known = {f.name for f in factors}
         only_held = {f.name for own in held.values() for f in own}
         for factor in changed:
-            if factor.name not in known:
+            if factor.name not in known and not self._is_wrong(factor.name):
                 expected = f"one of the factors {', '.join(f.name for f in factors)}"
                 split.table("factors").wrong(factor.name, expected, shown(factor.name))
             elif factor.name in only_held:
@@ -314,6 +324,8 @@ class _Reader:
         return rows, None
 
     def _check_held_level(self, section: TomlSection, held: Factor, factors: tuple[Factor, ...]) -> None:
+        if self._is_wrong(held.name):
+            return
         factor = next((f for f in factors if f.name == held.name), None)
         if factor is None or not set(held.levels) <= set(factor.levels):
             levels = ", ".join("+".join(level) for level in factor.levels) if factor else "none"
@@ -329,13 +341,13 @@ class _Reader:
         return tuple(out)
 
     def _check_classes(self, splits: tuple[SplitSpec, ...], defects: dict[str, KindSpec]) -> None:
-        if not defects:
+        section = self.top.table("defects", optional=True)
+        if not defects or not section.is_sound():  # a kind with a mistake may be the one that gives a class
             return
         made = {OK, *(class_of_kind(spec.kind) for spec in defects.values())}
         for split in splits:
             for name in split.classes:
                 if name not in made:
-                    section = self.top.table("defects", optional=True)
                     expected = f"a kind of defect that gives class {name}, as split {split.name} has this class"
                     section.wrong(None, expected, f"only {', '.join(defects)}")
                     return

@@ -88,7 +88,8 @@ def outline_of(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
 def moved_segmentation(segmentation: Any, size: tuple[int, int], move: Similarity, out: tuple[int, int]) -> Any:
     """Return a COCO segmentation as it is in a resampled picture, in the form of `pixels_of`.
 
-    Polygons remain polygons, unless one reaches so far beyond the picture that `pixels_of` would refuse it.
+    Polygons remain polygons, unless one reaches so far beyond the picture that `pixels_of` would refuse it, or they are
+    so thin that no pixel would remain. A mask of which a pixel's middle lies in the resampled picture keeps a pixel.
 
     Args:
         segmentation: as in `pixels_of`, valid for a picture of `size` px.
@@ -98,13 +99,24 @@ def moved_segmentation(segmentation: Any, size: tuple[int, int], move: Similarit
     """
     if isinstance(segmentation, list):
         polygons = [move.apply(np.array(polygon, float).reshape(-1, 2)).ravel().tolist() for polygon in segmentation]
-        if not any(_is_far_outside(polygon, out) for polygon in polygons):
+        if not any(_is_far_outside(polygon, out) for polygon in polygons) and _filled(polygons, out).any():
             return polygons
-    back = move.inverse()
+    back, pixels = move.inverse(), pixels_of(segmentation, size)
     (a, b), (c, d) = back.linear.tolist()
     coefficients = (a, b, back.shift.real, c, d, back.shift.imag)
-    mask = Image.fromarray(pixels_of(segmentation, size).astype(np.uint8))
-    return run_lengths(np.asarray(mask.transform(out, Image.Transform.AFFINE, coefficients)) > 0)
+    mask = Image.fromarray(pixels.astype(np.uint8))
+    resampled = np.asarray(mask.transform(out, Image.Transform.AFFINE, coefficients)) > 0
+    return run_lengths(resampled if resampled.any() else _landed(pixels, move, out))
+
+
+def _landed(pixels: np.ndarray, move: Similarity, out: tuple[int, int]) -> np.ndarray:
+    """Return the pixels (H, W) of a resampled picture where middles of a mask's pixels lie: all of a thin line."""
+    rows, columns = np.nonzero(pixels)
+    places = np.floor(move.apply(np.stack([columns, rows], axis=1) + 0.5)).astype(int)
+    places = places[((places >= 0) & (places < out)).all(axis=1)]
+    found = np.zeros((out[1], out[0]), bool)
+    found[places[:, 1], places[:, 0]] = True
+    return found
 
 
 def run_lengths(pixels: np.ndarray) -> dict[str, Any]:

@@ -211,6 +211,7 @@ def _rules(
         stride,
         golden,
         locating,
+        compared=other is not None,
     )
 
 

@@ -21,16 +21,17 @@ from generator.dataset.labels import OK
 from generator.dataset.rows import Box, clipped
 from generator.dataset.writer import Spool
 from generator.interchange.coco import MOST_APART_PX
-from generator.interchange.coco_masks import bounds_of, moved_segmentation, outline_of
+from generator.interchange.coco_masks import bounds_of, moved_segmentation, outline_of, pixels_of
 from generator.interchange.labelled import Labelled, LabelledObject
 from generator.io.checksum import sha256_of
 from generator.io.pin_boxes import PinBox
+from generator.locating.cameras import chosen_camera
 from generator.locating.drawings import Key, fitting
 from generator.locating.edges import Similarity
 from generator.locating.gauge_file import GaugeFile, read_gauge_file
 from generator.locating.pin_places import UPRIGHT_DEG, turns_alike
 from generator.locating.search import orientation_note
-from generator.locating.straightening import NotFoundError, Straightener, view_of_all
+from generator.locating.straightening import NotFoundError, Straightener
 
 NAMES = ("scene", "housing", "terminal")
 # A box lies at the pin whose middle is nearest to its own, if they are at most so many pitches apart.
@@ -172,7 +173,7 @@ def locating_of(
     sha256 = sha256_of(file)
     held = _held(file, sha256)
     drawing = held.drawing(*(named[name] for name in NAMES))
-    view = view_of_all(drawing.cameras, camera, "--known camera") if not views else views[0]
+    view = chosen_camera(drawing.cameras, camera, "--known camera") if not views else views[0]
     locating = Locating(file, sha256, drawing.key, view)
     for each in views or (view,):
         locating.straightener(each)
@@ -260,7 +261,8 @@ def moved_labels(
         located: the numbers, to which those of the boxes are added.
 
     Raises:
-        InputError: a box lies for more than half where the straightened picture does not show the part.
+        InputError: a box lies for more than half where the straightened picture does not show the part, or no pixel of
+            a segmentation lies in it.
     """
     if labelled.objects is None or boxes is None:
         return replace(labelled, relative=False)
@@ -283,6 +285,12 @@ def moved_labels(
         segmentation = each.segmentation
         if segmentation:
             segmentation = moved_segmentation(segmentation, size, move, straightener.size)
+            lost = not pixels_of(segmentation, straightener.size).any() and pixels_of(each.segmentation, size).any()
+            if lost:
+                problems.append(
+                    f"{labelled.name} box {number}: expected a segmentation of which a pixel lies in the straightened "
+                    "picture, got one beside it"
+                )
         own = dict(each.own) | _own(each, at[number - 1], is_certain, counts)
         moved.append(replace(each, box=inside, segmentation=segmentation, own=own))
     if problems:

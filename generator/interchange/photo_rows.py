@@ -44,6 +44,7 @@ class Rules:
         golden: folder of the dataset that the pictures are mixed with, if it has golden references (mean pictures of
             good parts); else None.
         locating: how the part is found in each picture, which is straightened; None: pictures are taken as they are.
+        compared: whether pictures are looked for in a dataset that they are mixed with.
     """
 
     known: Mapping[str, str]
@@ -55,6 +56,7 @@ class Rules:
     stride: int
     golden: Path | None = None
     locating: Locating | None = None
+    compared: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,9 @@ class Findings:
         notes: warnings for the user.
         statistics: (group, statistics of the SOART3 texture maps of its OK training pictures, as returned by
             `MapStatistics.as_numbers`); a group is (scene, housing, terminal, camera, marking).
-        digests: SHA-256 of the pixels, of the photograph's file as a dataset stores it, and of that of the straightened
-            picture, if there is one; of each picture, by run name.
+        digests: SHA-256 of the pixels and, if pictures are compared with those of a dataset, of the photograph's file
+            as a dataset stores it, and of that of the straightened picture, if there is one; of each picture, by run
+            name.
         located: what was found in the pictures in which the part was sought.
     """
 
@@ -140,10 +143,10 @@ def examine(photos: Sequence[Photo], rules: Rules, spool: Spool) -> Findings:
             boxes = _boxes(photo.labelled, picture.size, found.notes)
             if rules.masks:
                 _mask(photo.labelled, picture.size)
-            files = [encoded_png(picture) if content is None else content]
+            files = [encoded_png(picture) if content is None else content] if rules.compared else []
             if rules.locating is not None:
                 photo, picture, boxes = _straightened(photo, picture, boxes, rules.locating, found, spool)
-                files.append(encoded_png(picture))
+                files += [encoded_png(picture)] if rules.compared else []
             if min(picture.size) < rules.window:
                 raise InputError(
                     f"{photo.labelled.name}: expected at least {rules.window} x {rules.window} px, got "

@@ -6,14 +6,16 @@ A station holds the part in front of fixed cameras. Its axes are those of a part
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from blender_scripts.contract.errors import InputError
 from blender_scripts.contract.rig import is_telecentric
 from blender_scripts.geometry.lens import Distortion, distort
+from generator.io.view_names import DEFAULT_VIEW
 
 
 @dataclass(frozen=True)
@@ -73,3 +75,31 @@ class StationCamera:
         k1, k2, p1, p2, k3 = map(float, entry["distortion"])
         fx = float(entry["fx_per_width"]) * width
         return cls(matrix, fx, fx, 0.5 * width, 0.5 * height, (k1, k2, p1, p2, k3), is_telecentric(entry))
+
+
+def known_camera(cameras: Collection[str], name: str) -> str:
+    """Return the name of a camera (view); InputError if a drawing with these cameras has none of this name."""
+    if name not in cameras:
+        listed = ", ".join(sorted(cameras))
+        raise InputError(f"view {name}: expected a camera of the gauge ({listed}), got one that it lacks")
+    return name
+
+
+def chosen_camera(cameras: Collection[str], named: str | None, place: str) -> str:
+    """Return the camera (view) of photographs whose file names state none: the named one, else center or the only one.
+
+    Args:
+        cameras: names of the cameras of the gauge's drawing.
+        named: name that the user gave; None: none.
+        place: the option with which to name it, for the message.
+
+    Raises:
+        InputError: there is no camera of this name; or none is named, and there are several, none of which is center.
+    """
+    if named is not None:
+        return known_camera(cameras, named)
+    if DEFAULT_VIEW in cameras:
+        return DEFAULT_VIEW
+    if len(cameras) > 1:
+        raise InputError(f"{place}: expected one of the gauge's cameras ({', '.join(sorted(cameras))}), got none")
+    return next(iter(cameras))

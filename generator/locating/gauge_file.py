@@ -21,6 +21,7 @@ import numpy as np
 
 from blender_scripts.contract.errors import InputError
 from blender_scripts.contract.tolerance import Tolerance
+from generator.io.onnx_session import open_onnx
 from generator.locating.covariances import covariances
 from generator.locating.crops import Crops
 from generator.locating.drawings import Key, StatedDrawing, choose, parse_drawings
@@ -106,28 +107,14 @@ def read_gauge_file(path: Path, threads: int = 0) -> GaugeFile:
     Raises:
         InputError: onnxruntime is not installed, or `trainer.export` did not write the file from a gauge.
     """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise InputError(
-            f"{path}: expected the package onnxruntime to read it, got none: `pip install '.[gauge]'` in a clone of "
-            "the repository installs it"
-        ) from None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    # Threads that wait must not keep a core that another program could use.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        stated = session.get_modelmeta().custom_metadata_map
-    except Exception as error:  # onnxruntime raises several types of its own on damaged files
-        raise InputError(f"{path}: expected an ONNX file, got {error}") from None
+    opened = open_onnx(path, "gauge", threads)
+    stated = opened.stated
     if stated.get("format") != FORMAT:
         raise InputError(
             f"{path}: expected a gauge's ONNX file of format {FORMAT}, got "
             f"{stated.get('format')!r}: export the run again with `python -m trainer.export`"
         )
-    return _held(path, session, stated)
+    return _held(path, opened.session, stated)
 
 
 def _held(path: Path, session: Any, stated: Mapping[str, str]) -> GaugeFile:

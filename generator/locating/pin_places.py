@@ -19,8 +19,8 @@ from PIL import Image
 
 from blender_scripts.contract.errors import InputError
 from generator.io.pin_boxes import PinBox
-from generator.io.view_names import DEFAULT_VIEW, view_of
-from generator.locating.cameras import StationCamera
+from generator.io.view_names import view_of
+from generator.locating.cameras import StationCamera, chosen_camera, known_camera
 from generator.locating.drawings import StatedDrawing
 from generator.locating.edges import template_of
 from generator.locating.fit import beyond_placing
@@ -117,24 +117,18 @@ class PinLocator:
         """Return the camera of a picture by the end of its file's name, otherwise `camera`, center or the only one.
 
         Raises:
-            InputError: the gauge has no such camera.
+            InputError: the gauge has no such camera, or none is named and it has several, none of which is center.
         """
         cameras = list(self.drawing.cameras)
         if camera is not None:
             self.known(camera)
         if named := view_of(file, cameras):
             return named[1]
-        if camera is None and len(cameras) > 1 and DEFAULT_VIEW not in cameras:
-            listed = ", ".join(sorted(cameras))
-            raise InputError(f"--camera: expected the camera of {file.name} ({listed}), got none")
-        return camera or (DEFAULT_VIEW if len(cameras) > 1 else cameras[0])
+        return chosen_camera(cameras, camera, f"{file.name}: --camera")
 
     def known(self, view: str) -> str:
         """Return the name of a camera; InputError if the gauge has none of this name."""
-        if view not in self.drawing.cameras:
-            listed = ", ".join(sorted(self.drawing.cameras))
-            raise InputError(f"view {view}: expected a camera of the gauge ({listed}), got one that it lacks")
-        return view
+        return known_camera(self.drawing.cameras, view)
 
     def find(self, picture: Image.Image, view: str) -> PinPlaces:
         """Find the pins in a picture by the camera `view`."""

@@ -7,7 +7,7 @@ They show the part only, as far as the drawing states its outline; the backgroun
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -19,7 +19,6 @@ from blender_scripts.contract.errors import InputError
 from generator.io.drawing import polygon_mask
 from generator.io.pictures import open_picture
 from generator.io.pin_boxes import PinBox
-from generator.io.view_names import DEFAULT_VIEW
 from generator.locating.cameras import StationCamera
 from generator.locating.drawings import StatedDrawing
 from generator.locating.edges import Similarity
@@ -200,20 +199,3 @@ class Straightener:
         if self.drawing.outline_mm is None:
             return None
         return camera.project(np.pad(np.array(self.drawing.outline_mm, float), ((0, 0), (0, 1))))
-
-
-def view_of_all(cameras: Mapping[str, Any], named: str | None, option: str) -> str:
-    """Return the camera (view) of photographs that all have the same: the named one, else center or the only one.
-
-    Args:
-        cameras: the drawing's cameras, by name.
-        named: name that the user gave with `option`; None: none.
-        option: the option, for the message.
-
-    Raises:
-        InputError: none is named, and the drawing has several, none of which is center.
-    """
-    view = named or (DEFAULT_VIEW if DEFAULT_VIEW in cameras else None)
-    if view is None and len(cameras) > 1:
-        raise InputError(f"{option}: expected one of the gauge's cameras ({', '.join(sorted(cameras))}), got none")
-    return view or next(iter(cameras))

@@ -30,6 +30,7 @@ from generator.io.csv_text import csv_text
 from generator.io.pictures import open_picture
 from generator.matching.scene_text import Key, with_values
 from generator.rendering import render
+from generator.rendering.pool import failure
 
 # Seeds of placings that are searched for one that draws a wanted pose.
 _SEEDS = 4000
@@ -114,7 +115,7 @@ def render_all(shot: Shot, wanted: Sequence[Wanted], name: str) -> list[Rendered
 
     Raises:
         InputError: a value or pose is not one that a scene file may have.
-        RuntimeError: a render failed.
+        RenderError: a render failed.
     """
     rows = []
     for number, each in enumerate(wanted):
@@ -135,7 +136,10 @@ def render_all(shot: Shot, wanted: Sequence[Wanted], name: str) -> list[Rendered
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as said:
         code = render.run(parser.parse_args(options))
     if code:
-        raise RuntimeError(f"rendering for the match failed: {said.getvalue().strip()}")
+        lines = [line for line in said.getvalue().splitlines() if line.startswith("failed: ")]
+        got = "; ".join(line.removeprefix("failed: ") for line in lines[:1]) or f"exit code {code}"
+        place = f"{shot.path.name}: rendering for the match, step {name}"
+        raise failure(place, f"{len(wanted)} renders", f"{len(lines)} that failed, such as {got}", said.getvalue())
     return [_read(OutputFolder(out), str(row["run"])) for row in rows]
 
 

@@ -20,13 +20,13 @@ from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
-from tqdm import tqdm
 
 from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.claim import Claim
 from blender_scripts.manifest.output_folder import EXTRAS, SCENES, OutputFolder
 from blender_scripts.manifest.record import read_record
 from generator.rendering.node import Answer, Chunk, Job, RowFiles, code
+from generator.rendering.progress import PictureProgress
 
 # With --mixed, file in the render folder that names the node of each row; the last line of a run name holds.
 NODES = "nodes.csv"
@@ -127,7 +127,7 @@ class Scheduler:
         Raises:
             InputError: no node can render, or finished rows have other settings.
         """
-        with tqdm(total=len(self._rows), unit="picture", disable=not sys.stderr.isatty()) as self._bar:
+        with PictureProgress(len(self._rows)) as self._bar:
             try:
                 self._render(row for row in self._rows if row in self._compared)
                 begin()
@@ -261,7 +261,7 @@ class Scheduler:
     def _refuse(self, answer: Answer, refusal: str) -> None:
         if answer.node not in self._refused:
             self._refused[answer.node] = f"node {answer.name}: {refusal}"
-            self._bar.write(f"{self._refused[answer.node]}: other nodes get its rows", file=sys.stderr)
+            self._bar.write(f"{self._refused[answer.node]}: other nodes get its rows")
 
     def _note_loss(self, rows: tuple[int, ...], error: RayError) -> None:
         """Give the rows of a lost task to other workers, each in a task of its own: one of them may kill its worker."""

@@ -13,7 +13,6 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -22,9 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from tqdm import tqdm
-
-from blender_scripts.contract.errors import InputError
+from blender_scripts.contract.errors import InputError, RenderError
+from generator.rendering.progress import PictureProgress
 
 _TRIES = 2
 # Seconds that a renderer has to end after SIGTERM.
@@ -40,6 +38,21 @@ def ending(code: int, lines: Sequence[str]) -> str:
     """Return a phrase on how a renderer ended, from exit code (-N: signal N) and the lines of its standard error."""
     ended = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     return f"the renderer ended with {ended}" + (f": {lines[-1]}" if lines else "")
+
+
+def failure(place: str, expected: str, got: str, output: str) -> RenderError:
+    """Return the error to raise if rendering cannot go on; what a renderer wrote is kept in a file that it names.
+
+    Args:
+        place: what failed, such as the renderer's program.
+        expected: what it should have done.
+        got: what happened, on one line.
+        output: all that it wrote.
+    """
+    handle, log = tempfile.mkstemp(".log", "pinsight-renderer-")
+    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(output)
+    return RenderError(f"{place}: expected {expected}, got: {got} (whole output: {log})")
 
 
 @dataclass
@@ -211,7 +224,7 @@ class Pool:
         self._stopping = False
         self._error: BaseException | None = None
         slots = [WorkerSlot(self.command, self.recycle, self.scratch) for _ in range(count)]
-        with tqdm(total=len(self.rows), unit="picture", disable=not sys.stderr.isatty()) as self._bar:
+        with PictureProgress(len(self.rows)) as self._bar:
             threads = [threading.Thread(target=self._serve, args=(slot,), daemon=True) for slot in slots]
             for thread in threads:
                 thread.start()

@@ -23,7 +23,7 @@ from generator.doe.check import add_scenes_argument, check_photographs
 from generator.io.shard import Shard, shard_of
 from generator.rendering.engines import SCRIPT, renderer_command
 from generator.rendering.joining import address_of, joined
-from generator.rendering.pool import Pool, ending, refusal
+from generator.rendering.pool import Pool, ending, failure, refusal
 from generator.rendering.shards import finished
 
 if TYPE_CHECKING:
@@ -178,8 +178,9 @@ def _begin(claimed: Claim, rows: Sequence[int]) -> None:
     output, runs = claimed.output, claimed.manifest.runs
     if claimed.is_default:
         print(f"rendering into the folder {output.root} (--out DIR chooses another one)", flush=True)
-    if note := output.note_other_renderers(runs[row] for row in rows):
-        print(note, file=sys.stderr)
+    notes = [output.note_other_renderers(runs[row] for row in rows)]
+    notes += [output.note_edited(claimed.manifest, {runs[row].run for row in rows})]
+    sys.stderr.writelines(f"{note}\n" for note in notes if note)
     claimed.save_inputs()
     output.sweep()
 
@@ -199,6 +200,7 @@ def _checked(options: argparse.Namespace, claimed: Claim, command: Sequence[str]
 
     Raises:
         InputError: finished rows were made with another version or other settings, or there is no graphics card.
+        RenderError: the renderer failed.
     """
     checks = ["--compare"] if claimed.is_default and not options.force and claimed.output.has_records() else []
     checks += ["--dry-run"] if options.dry_run or options.device == "gpu" else []
@@ -216,7 +218,8 @@ def _checked(options: argparse.Namespace, claimed: Claim, command: Sequence[str]
     if done.returncode == 2:
         raise refusal(lines)
     if done.returncode:
-        raise RuntimeError(f"while checking finished rows and devices, {ending(done.returncode, lines)}")
+        expected = "a renderer that checks finished rows and graphics cards"
+        raise failure(command[0], expected, ending(done.returncode, lines), done.stdout + done.stderr)
     plans = [json.loads(line)["plan"] for line in done.stdout.splitlines() if line.startswith('{"plan"')]
     return "\n".join(plans)
 

@@ -58,10 +58,12 @@ class Registered(NamedTuple):
     Attributes:
         poses: the alignment of each reduced picture.
         against: (h, w[, C]) the median with which they were aligned.
+        shape: (H, W[, C]) of each picture before it was reduced.
     """
 
     poses: list[Pose]
     against: np.ndarray
+    shape: tuple[int, ...]
 
 
 class Look(NamedTuple):
@@ -190,7 +192,7 @@ class SoartC:
         if len(shapes) > 1:
             found = ", ".join(f"{size_of(shape)} (picture {number})" for shape, number in shapes.items())
             raise ValueError(f"expected OK pictures of one size, got {found}")
-        self._registered = self._same(small) if again else self._aligned(small)
+        self._registered = self._same(len(small), *shapes) if again else self._aligned(small, *shapes)
         poses = self._registered.poses
         members, reference = self._put_together(small, poses, self._registered.against)
         self.notes.pop(UNNOTICED_PINS, None)  # found with an earlier unit space
@@ -387,20 +389,19 @@ class SoartC:
             )
         return small
 
-    def _aligned(self, small: Sequence[np.ndarray]) -> Registered:
+    def _aligned(self, small: Sequence[np.ndarray], shape: tuple[int, ...]) -> Registered:
         """Align reduced pictures: with the first, then with the median of all, which has less noise and few defects."""
         against = small[0]
         for _ in range(ROUNDS - 1):
             against = self._put_together(small, [self._pose(one, against) for one in small], against)[1]
-        return Registered([self._pose(one, against) for one in small], against)
+        return Registered([self._pose(one, against) for one in small], against, shape)
 
-    def _same(self, small: Sequence[np.ndarray]) -> Registered:
-        """Return the alignment of the last fit; ValueError unless it was to as many reduced pictures of this size."""
+    def _same(self, count: int, shape: tuple[int, ...]) -> Registered:
+        """Return the alignment of the last fit; ValueError unless it was to as many pictures of this shape."""
         last = self._registered
-        if last is None or len(last.poses) != len(small) or last.against.shape != small[0].shape:
-            got = f"one to {len(last.poses)} pictures of {size_of(last.against.shape)}" if last else "none"
-            these = f"these {len(small)} pictures of {size_of(small[0].shape)}"
-            raise ValueError(f"expected that the last fit was to {these}, got {got}")
+        if last is None or len(last.poses) != count or last.shape != shape:
+            got = f"one to {len(last.poses)} pictures of {size_of(last.shape)}" if last else "none"
+            raise ValueError(f"expected that the last fit was to these {count} pictures of {size_of(shape)}, got {got}")
         return last
 
     def _put_together(

@@ -11,8 +11,6 @@ Needs the extra `features` (onnxruntime).
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from blender_scripts.contract.errors import InputError
+from generator.io.onnx_session import OnnxSession, open_onnx
 
 FORMAT = "pinsight-features-onnx/1"
 NEEDED = ("name", "kind", "weights_sha256", "multiple", "stride")
@@ -78,31 +77,18 @@ def read_feature_file(path: Path) -> FeatureNetwork:
     Raises:
         InputError: onnxruntime is not installed, or `trainer.export` did not write the file as a feature network.
     """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise InputError(
-            f"{path}: expected the package onnxruntime to read it, got none: `pip install '.[features]'` in a clone of "
-            "the repository installs it"
-        ) from None
-    options = onnxruntime.SessionOptions()
-    # Threads that wait must not keep a core that another program could use.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        content = path.read_bytes()
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        stated = session.get_modelmeta().custom_metadata_map
-    except Exception as error:  # onnxruntime raises several types of its own on damaged files
-        raise InputError(f"{path}: expected an ONNX file, got {error}") from None
+    opened = open_onnx(path, "features")
+    stated = opened.stated
     if stated.get("format") != FORMAT:
         raise InputError(
             f"{path}: expected the ONNX file of a feature network, of format {FORMAT}, got {stated.get('format')!r}: "
             "write it with `python -m trainer.export --features`"
         )
-    return _held(path, hashlib.sha256(content).hexdigest(), session, stated)
+    return _held(path, opened)
 
 
-def _held(path: Path, sha256: str, session: Any, stated: Mapping[str, str]) -> FeatureNetwork:
+def _held(path: Path, opened: OnnxSession) -> FeatureNetwork:
+    session, stated = opened.session, opened.stated
     if missing := [name for name in NEEDED if name not in stated]:
         raise InputError(f"{path}: expected metadata with {missing[0]}, got none; export it again")
     try:
@@ -117,4 +103,4 @@ def _held(path: Path, sha256: str, session: Any, stated: Mapping[str, str]) -> F
     names = [[one.name for one in side] for side in (session.get_inputs(), session.get_outputs())]
     if names != [["pixels"], ["features"]]:
         raise InputError(f"{path}: expected the input pixels and the output features, got {names[0]} and {names[1]}")
-    return FeatureNetwork(stated["name"], stated["kind"], sha256, multiple, stride, session)
+    return FeatureNetwork(stated["name"], stated["kind"], opened.sha256, multiple, stride, session)

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from blender_scripts.contract.errors import InputError
+from generator.locating.cameras import chosen_camera
 from generator.locating.drawings import StatedDrawing
 from generator.locating.gauge_file import GaugeFile, read_gauge_file
-from generator.locating.straightening import Straightener, view_of_all
+from generator.locating.straightening import Straightener
 from generator.soart.inspection import STRAIGHTENED
 
 # Options of which connector and camera the photographs show.
@@ -26,7 +27,7 @@ def straightener_of(options: argparse.Namespace) -> Straightener | None:
     if options.model is None:
         return None
     held, drawing = _held(options)
-    return _straightener(held, drawing, view_of_all(drawing.cameras, options.camera, "--camera"))
+    return _straightener(held, drawing, chosen_camera(drawing.cameras, options.camera, "--camera"))
 
 
 def straighteners_of(options: argparse.Namespace, views: Sequence[str]) -> dict[str, Straightener]:

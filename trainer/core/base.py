@@ -17,27 +17,37 @@ _CLONE = Path(__file__).resolve().parents[2]
 
 
 def begun_with(init: str | None, kind: str) -> str | None:
-    """Return the run that `--init` names: for the word `base` that of the base, as a full path; else the value itself.
+    """Return the run that `--init` names: of the word or the folder of a base its run; else the value itself.
 
     Args:
-        init: Value of --init. A run in a folder of the name `base` is that run.
+        init: Value of --init: the word `base` (a run in a folder of this name is that run), or the path of a base's
+            folder, such as `../station/base`; any other value is returned as it is.
         kind: Name of the base's run: `vit` or `gauge`.
+
+    Returns:
+        For the word `base` a full path, for a folder the path of the run in it.
 
     Raises:
         InputError: There is no base, or its training has not ended.
     """
-    if init != NAME or (Path(NAME) / CONFIG).is_file():
+    if init is None or (Path(init) / CONFIG).is_file():
         return init
-    places = list(dict.fromkeys(os.path.abspath(folder / NAME / kind) for folder in (Path(), _CLONE)))
+    if init == NAME:
+        places = list(dict.fromkeys(os.path.abspath(folder / NAME / kind) for folder in (Path(), _CLONE)))
+    elif init and (Path(init) / DIGEST).is_file():
+        places = [str(Path(init) / kind)]
+    else:
+        return init
     for run in places:
         if (Path(run) / REPORT).is_file():  # the last file of a training
             return run
     raise InputError(
-        f"--init {NAME}: expected a trained run in {' or '.join(places)}, got none: `make base`, in a clone of the "
+        f"--init {init}: expected a trained run in {' or '.join(places)}, got none: `make base`, in a clone of the "
         "repository, trains it in about an hour"
     )
 
 
 def is_base(init: str) -> bool:
-    """Return whether a run that `--init` names is one of a base."""
-    return bool(init) and (Path(os.path.abspath(init)).parent / DIGEST).is_file()
+    """Return whether a run that `--init` names, also by a link, is one of a base."""
+    runs = (Path(os.path.abspath(init)), Path(init).resolve()) if init else ()
+    return any((run.parent / DIGEST).is_file() for run in runs)

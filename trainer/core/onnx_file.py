@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from generator.io.onnx_session import open_onnx
 from trainer.core.errors import DifferentResultsError
 from trainer.core.run_folder import replace_file
 
@@ -23,9 +24,7 @@ Axes = Mapping[str, Mapping[int, str]]
 
 def largest_difference(path: Path, network: nn.Module, probes: Sequence[tuple[Tensor, ...]]) -> float:
     """Return the largest difference between outputs of a file and a network; inf: other shapes, or not finite."""
-    import onnxruntime  # takes a second to import; --help does not need it
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = open_onnx(path, "train").session
     names = [one.name for one in session.get_inputs()]
     worst = 0.0
     for inputs in probes:

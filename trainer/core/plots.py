@@ -20,6 +20,19 @@ def save_figure(figure: Figure, path: Path) -> None:
     replace_file(path, lambda temporary: figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None}))
 
 
+def legend_below(axes: Axes, columns: int = 1, is_labelled: bool = True) -> None:
+    """Write the legend of axes below them, where it covers no curve; for a figure with constrained layout.
+
+    Args:
+        axes: The axes, with labelled curves.
+        columns: Number of columns of the legend.
+        is_labelled: Whether the horizontal axis has a label, and numbers, which stand between.
+    """
+    # In letters' sizes, so that it does not depend on the figure's size.
+    away = 5.0 if is_labelled else 1.0
+    axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 0.0), borderaxespad=away, ncols=columns)
+
+
 def curves(rows: Sequence[Mapping[str, object]], classes: Sequence[str], path: Path) -> None:
     """Plot loss, accuracy, recall per class and the predictions' entropy over the epochs.
 
@@ -32,7 +45,7 @@ def curves(rows: Sequence[Mapping[str, object]], classes: Sequence[str], path: P
     def column(name: str) -> list[float]:
         return [float(row[name]) if row[name] != "" else np.nan for row in rows]  # type: ignore[arg-type]
 
-    figure = Figure(figsize=(11, 7), layout="constrained")
+    figure = Figure(figsize=(11, 8), layout="constrained")
     (loss, score), (recall, spread) = figure.subplots(2, 2, sharex=True)
     loss.plot(epochs, column("train_loss"), label="train (loss of class and of patches)")
     loss.plot(epochs, column("val_loss"), label="validation (loss of class)")
@@ -57,7 +70,7 @@ def curves(rows: Sequence[Mapping[str, object]], classes: Sequence[str], path: P
     )
     for axes in (loss, score, recall, spread):
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
+        legend_below(axes, 1 if axes is spread else 4 if axes is recall else 2, axes in (recall, spread))
     save_figure(figure, path)
 
 
@@ -99,7 +112,7 @@ def calibration(
         path: PNG file to write.
         stated: Title of the horizontal axis.
     """
-    figure = Figure(figsize=(4.6 * len(panels), 4.6), layout="constrained")
+    figure = Figure(figsize=(4.6 * len(panels), 5.4), layout="constrained")
     for axes, (name, curves) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="perfectly calibrated")
         total = 0
@@ -114,7 +127,7 @@ def calibration(
         axes.set(title=f"{name}: {total} {counted}", xlabel=stated, ylabel="share right")
         axes.set(xlim=(0, 1.03), ylim=(-0.03, 1.05))
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8, loc="best")
+        legend_below(axes)
     save_figure(figure, path)
 
 
@@ -139,7 +152,7 @@ def operating_points(reports: Mapping[str, Mapping[str, Any]], score: str, path:
     drawn = {name: one for name, one in held.items() if one["curve"]["escapes"] and one["curve"]["overkill"]}
     if not drawn:
         return False
-    figure = Figure(figsize=(10.4, 4.4 * len(drawn)), layout="constrained")
+    figure = Figure(figsize=(10.4, 5 * len(drawn)), layout="constrained")
     for (over, against), (name, one) in zip(figure.subplots(len(drawn), 2, squeeze=False), drawn.items(), strict=True):
         _over_threshold(over, one)
         over.set(title=f"{name}: errors over the threshold", xlabel=f"threshold of {score}")
@@ -179,7 +192,7 @@ def _over_threshold(axes: Axes, one: Mapping[str, Any]) -> None:
     axes.set(xlim=(NEAREST, 1 - NEAREST), ylabel="share of these pictures, %")
     _shares(axes, "y")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8, loc="upper center")
+    legend_below(axes, 2)
 
 
 def _against_escapes(axes: Axes, one: Mapping[str, Any]) -> None:
@@ -195,4 +208,4 @@ def _against_escapes(axes: Axes, one: Mapping[str, Any]) -> None:
     axes.set_ylabel("overkill: OK pictures called NG, %")
     _shares(axes, "x", "y")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    legend_below(axes, 2)

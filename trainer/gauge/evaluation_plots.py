@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from trainer.core.plots import save_figure
+from trainer.core.plots import legend_below, save_figure
 from trainer.gauge.figures import true_position
 from trainer.gauge.measuring import AXES
 
@@ -60,7 +60,7 @@ def errors(tables: Mapping[str, pd.DataFrame], limit_mm: float, path: Path) -> N
 def _write(tables: Mapping[str, pd.DataFrame], draw: Callable[[Axes, str, pd.DataFrame], bool], path: Path) -> None:
     """Write a PNG with a row of plots for each set of cameras; `draw` returns whether it could draw the known pins."""
     rows = len(tables)
-    figure = Figure(figsize=(11, 3.6 * rows), layout="constrained")
+    figure = Figure(figsize=(11, 4.2 * rows), layout="constrained")
     for line, (cameras, table) in zip(figure.subplots(rows, 3, squeeze=False), tables.items(), strict=True):
         for axes, axis in zip(line, AXES, strict=True):
             axes.set_title(f"{cameras}: {axis}", fontsize=9)
@@ -68,7 +68,7 @@ def _write(tables: Mapping[str, pd.DataFrame], draw: Callable[[Axes, str, pd.Dat
             if len(known) < 3 or not draw(axes, axis, known):
                 axes.text(0.5, 0.5, "not determined", ha="center", transform=axes.transAxes)
                 continue
-            axes.legend(fontsize=7, loc="upper left")
+            legend_below(axes, 2)
             axes.grid(alpha=0.3)
     save_figure(figure, path)
 

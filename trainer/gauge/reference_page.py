@@ -15,7 +15,7 @@ from generator.locating.judge import TRUE_POSITION
 from generator.reporting.pages import render
 from generator.verdict.envelope import Verdict
 from trainer.core import run_folder
-from trainer.core.plots import save_figure
+from trainer.core.plots import legend_below, save_figure
 from trainer.core.run_folder import REPORT
 from trainer.core.tolerance import words
 from trainer.gauge.reference_pins import QUANTITIES, UNKNOWN
@@ -113,7 +113,7 @@ def plot(pins: pd.DataFrame, quantities: Mapping[str, Any], tolerance: Tolerance
         tolerance: limits in mm; that of true position for all pins is drawn.
         path: the file.
     """
-    figure = Figure(figsize=(10, 9), layout="constrained")
+    figure = Figure(figsize=(10, 10.2), layout="constrained")
     for axes, name in zip(figure.subplots(2, 2).ravel(), QUANTITIES, strict=True):
         known = pins[pins[f"not_compared_{name}"] == ""]
         axes.set_title(_shown(name), fontsize=10)
@@ -131,7 +131,7 @@ def plot(pins: pd.DataFrame, quantities: Mapping[str, Any], tolerance: Tolerance
             axes.axhline(limit, color="tab:red", linestyle=":", linewidth=1, label=f"limit {limit:g} mm")
         axes.set(xlabel="reference, mm", ylabel="gauge, mm")
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=7, loc="upper left")
+        legend_below(axes, 2)
     save_figure(figure, path)
 
 

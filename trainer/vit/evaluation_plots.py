@@ -14,7 +14,7 @@ from PIL import Image
 from generator.io.drawing import Box, Cell, draw_boxes, enlargement, grid
 from generator.io.palette import hue, rgb
 from trainer.core.detection_probability import FOUND, probability
-from trainer.core.plots import save_figure
+from trainer.core.plots import legend_below, save_figure
 from trainer.core.run_folder import replace_file
 from trainer.core.split import IGNORED, Split
 from trainer.vit.network.model import OK_CLASS
@@ -36,7 +36,7 @@ def detection(reports: Mapping[str, Mapping[str, Any]], hits: Mapping[str, Mappi
         return False
     columns = max(len(hits[split]) for split in reports)
     lines = [split for split in reports if hits[split]]
-    figure = Figure(figsize=(5.6 * columns, 3.9 * len(lines)), layout="constrained")
+    figure = Figure(figsize=(5.6 * columns, 4.3 * len(lines)), layout="constrained")
     grid = figure.subplots(len(lines), columns, squeeze=False)
     for row, split in enumerate(lines):
         for column in range(columns):
@@ -71,7 +71,7 @@ def detection(reports: Mapping[str, Mapping[str, Any]], hits: Mapping[str, Mappi
             )
             axes.grid(alpha=0.3)
             if axes.get_legend_handles_labels()[0]:
-                axes.legend(fontsize=8, loc="center right")
+                legend_below(axes, 3)
     save_figure(figure, path)
     return True
 

@@ -14,7 +14,7 @@ from blender_scripts.geometry import solids
 from blender_scripts.manifest.defects import parse_defects
 from blender_scripts.manifest.make_part import make_part
 from blender_scripts.manifest.reader import Run
-from blender_scripts.manifest.record import RENDERER, encode_record, read_record, row_sha256
+from blender_scripts.manifest.record import RENDERER, encode_record, is_edited, read_record, row_sha256
 from tests.conftest import SCENES, faults_of
 
 RUN = Run(
@@ -191,6 +191,17 @@ def test_the_hash_changes_with_scene_blender_and_settings(connector: Connector, 
         row_sha256(RUN, connector, "5.2.0", "gpu"),
     }
     assert len(hashes) == 4
+
+
+def test_an_edit_of_a_row_or_its_scene_is_known_from_its_record(connector: Connector) -> None:
+    made = record() | {"renderer": RENDERER, "scene_sha256": connector.sha256}
+    assert not is_edited(made, RUN, connector)
+    without_world = {name: value for name, value in made["row"].items() if name != "world"}
+    assert not is_edited(made | {"row": without_world}, RUN, connector)
+    for changed in ({"lighting": "side"}, {"split": "test"}, {"extra": {"note": "y"}}):
+        assert is_edited(made, replace(RUN, **changed), connector), changed
+    assert is_edited(made | {"scene_sha256": "0"}, RUN, connector)
+    assert not is_edited(made | {"renderer": "4", "scene_sha256": "0"}, RUN, connector)
 
 
 def test_every_column_of_the_contract_is_in_the_row_or_the_picture() -> None:

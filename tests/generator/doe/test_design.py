@@ -14,10 +14,11 @@ from blender_scripts.contract.connector import read_connector
 from blender_scripts.manifest.make_part import make_part
 from blender_scripts.manifest.reader import Manifest, Run, read_manifest
 from generator.__main__ import main
+from generator.doe import assignment
 from generator.doe.assignment import Balancer
 from generator.doe.blocks import edge_addresses, held_out_addresses
 from generator.doe.design import design
-from generator.doe.part_class import part_class
+from generator.doe.part_class import part_class, rejection
 from generator.doe.spec_reader import read_spec
 from tests.conftest import ROOT, SCENES, faults_of
 from tests.soak import rounds
@@ -340,12 +341,34 @@ def test_a_kind_that_no_part_can_have_is_refused_also_beside_another_of_its_clas
     [problem] = faults_of(made, tmp_path, text)
     assert problem == (
         "made.toml: defects.retracted: expected a kind of defect that is possible with a scene, housing, terminal, "
-        "marking and positions of the design, got one with sizes from 20 to 60 times the limit of which 12 random "
-        "draws for each gave no part"
+        "marking and positions of the design, got one with sizes from 20 to 60 times the limit of which fewer than 3 "
+        "of 120 random draws for each gave a part"
     )
     # Only one of the two terminals can twist: no mistake.
     text = SPEC.replace("[positions]", "[classes]\nOTHERNG = 1\n[defects.stained]\n[defects.twisted]\n[positions]")
     made(tmp_path, text.replace('terminal = "round"', 'terminal = ["round", "square"]'))
+
+
+@pytest.mark.parametrize(("every", "is_possible"), [(30, True), (50, False)])
+def test_a_rare_kind_is_possible_if_a_row_will_find_it(tmp_path: Path, monkeypatch, every: int, is_possible: bool):
+    """Of the first 12 random defects none gives a part."""
+    calls = Counter()
+
+    def rarely(wanted, variant, texts, part, connector):
+        if not texts[0].startswith("retracted"):
+            return rejection(wanted, variant, texts, part, connector)
+        calls[variant] += 1
+        return "collides" if calls[variant] % every else None
+
+    monkeypatch.setattr(assignment, "rejection", rarely)
+    text = SPEC.replace("[positions]", "[defects.missing]\n[defects.bent]\n[defects.retracted]\n[positions]")
+    text = text.replace('["plain", "ribbed"]', '"plain"').replace('["none", "numbers"]', '"none"')
+    text = text.partition("[splits.validation]")[0]
+    if is_possible:
+        assert any(defect.kind == "retracted" for run in made(tmp_path, text).runs for defect in run.defects)
+    else:
+        [problem] = faults_of(made, tmp_path, text)
+        assert problem.endswith("of which fewer than 3 of 120 random draws for each gave a part")
 
 
 def test_a_kind_that_no_picture_has_is_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -469,8 +492,25 @@ MISTAKES = {
 def test_a_mistake_in_a_spec_is_named(tmp_path: Path, expected: str):
     old, new = MISTAKES[expected]
     assert old in SPEC
-    problems = faults_of(made, tmp_path, SPEC.replace(old, new, 1))
-    assert any(expected in problem for problem in problems), problems
+    (problem,) = faults_of(made, tmp_path, SPEC.replace(old, new, 1))
+    assert expected in problem
+
+
+WRONG_LEVELS = {
+    "scene": ('scene = "connector_3x9"', "scene = []", ""),
+    "housing": ('["plain", "ribbed"]', '["plain", "plain"]', 'hold_out = { housing = "ribbed" }'),
+    "terminal": ('terminal = "round"', "terminal = true", 'factors = { terminal = "square" }'),
+    "lighting": ('["ring", "side", "dome"]', '["ring", "ring"]', ""),
+}
+
+
+@pytest.mark.parametrize("column", WRONG_LEVELS)
+def test_wrong_levels_of_a_factor_give_one_message(tmp_path: Path, column: str):
+    old, new, more = WRONG_LEVELS[column]
+    text = SPEC.replace('"orthogonal"', '"inner_outer"\nnoise = ["lighting"]').replace(old, new, 1)
+    text = text.replace("replicates = 2", f"replicates = 2\n{more}")
+    (problem,) = faults_of(made, tmp_path, text)
+    assert f"factors.{column}: expected a level, a list of different levels, or a range" in problem
 
 
 def test_all_mistakes_at_once(tmp_path: Path):

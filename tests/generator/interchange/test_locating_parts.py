@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from generator.dataset.rows import objects_of
-from generator.interchange import importing, locating_parts
+from generator.interchange import importing, locating_parts, photo_rows
 from generator.interchange.coco_masks import bounds_of, moved_segmentation, outline_of, pixels_of, run_lengths
 from generator.locating.edges import Similarity
 from generator.locating.fit import FitLimits
@@ -242,6 +242,15 @@ def test_pictures_with_a_class_only_are_straightened_too(tmp_path):
     assert (row["width"], row["height"]) == Straightener(GAUGE, "x", ROWS, "left").size
 
 
+def test_pictures_are_not_encoded_for_a_comparison_that_is_not_made(tmp_path, monkeypatch):
+    (tmp_path / "in" / "OK").mkdir(parents=True)
+    photograph(similarity_of(0.0)).save(tmp_path / "in" / "OK" / "a.png")
+    encoded, calls = photo_rows.encoded_png, []
+    monkeypatch.setattr(photo_rows, "encoded_png", lambda picture: calls.append(picture.size) or encoded(picture))
+    assert locate(tmp_path, kind="imagefolder") == 0
+    assert len(calls) == 2  # the columns image and nsoart
+
+
 def test_every_view_is_found_by_its_own_camera(tmp_path, capsys):
     (tmp_path / "in" / "OK").mkdir(parents=True)
     for number, view in enumerate(("center", "left", "right")):
@@ -355,6 +364,22 @@ def test_a_file_that_is_no_gauge_or_cannot_be_read_is_one_line(tmp_path, monkeyp
     (line,) = capsys.readouterr().err.splitlines()
     expected = "expected an ONNX file, got" if is_installed else "expected the package onnxruntime to read it, got none"
     assert f"{tmp_path / 'gauge.onnx'}: {expected}" in line
+
+
+@pytest.mark.parametrize("column", [20, 21])
+def test_a_thin_segmentation_does_not_vanish_in_a_smaller_picture(column):
+    """A line one pixel wide in a photograph of twice the scale."""
+    half = Similarity(0.5 + 0.0j, 0.0j)
+    pixels = np.zeros((80, 100), bool)
+    pixels[10:50, column] = True
+    thin = [[column, 10.0, column + 0.9, 10.0, column + 0.9, 50.0, column, 50.0]]
+    assert pixels_of(thin, (100, 80)).any()
+    for line in (run_lengths(pixels), thin):
+        moved = moved_segmentation(line, (100, 80), half, (50, 40))
+        rows, columns = np.nonzero(pixels_of(moved, (50, 40)))
+        assert set(columns) == {10} and set(rows) == set(range(5, 25)), line
+    beside = moved_segmentation(thin, (100, 80), Similarity(0.5 + 0.0j, complex(60.0, 0.0)), (50, 40))
+    assert not pixels_of(beside, (50, 40)).any()
 
 
 def test_segmentations_move_with_the_picture():

@@ -116,5 +116,9 @@ def test_the_camera_is_that_of_the_name_or_the_option(tmp_path):
         locator.view(tmp_path / "p.png", "back")
     only = dataclasses.replace(ROWS, cameras={"top": ROWS.cameras["top"]})
     assert PinLocator(DRAWN, only).view(tmp_path / "p.png", None) == "top"
+    two = dataclasses.replace(ROWS, cameras=dict.fromkeys(("top", "left"), ROWS.cameras["top"]))
+    expected = r"p.png: --camera: expected one of the gauge's cameras \(left, top\), got none"
+    with pytest.raises(InputError, match=expected):
+        PinLocator(DRAWN, two).view(tmp_path / "p.png", None)
     with pytest.raises(InputError, match="no nominal height of r1c1"):
         PinLocator(DRAWN, dataclasses.replace(ROWS, positions=(dataclasses.replace(ROWS.positions[0], z_mm=None),)))

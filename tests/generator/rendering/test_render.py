@@ -6,6 +6,7 @@ line of JSON per row.
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,9 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from blender_scripts.contract.connector import read_connector
 from blender_scripts.manifest.output_folder import PATHS, SCENE_PATHS
+from blender_scripts.manifest.reader import read_manifest
+from blender_scripts.manifest.record import RENDERER, encode_record
 from generator.__main__ import main
-from tests.conftest import COLUMNS, RENDER, ROOT, ROWS, folder_bytes, write_manifest
+from tests.conftest import COLUMNS, RENDER, ROOT, ROWS, SCENES, folder_bytes, write_manifest
 from tests.soak import rounds
 
 NAMES = ("one", "two", "three", "four")
@@ -325,7 +329,32 @@ def test_a_renderer_that_dies_while_it_compares_is_named(code: int, tmp_path: Pa
     stand_in(tmp_path, dies + "def answer(row):\n    return good(row)")
     done = here()
     assert done.returncode == 1 and "rendered" not in done.stdout
-    assert f"the renderer ended with {'exit code 3' if code > 0 else 'signal SIGKILL'}: no luck" in done.stderr
+    ended = f"the renderer ended with {'exit code 3' if code > 0 else 'signal SIGKILL'}: no luck"
+    expected = "expected a renderer that checks finished rows and graphics cards, got"
+    (line,) = done.stderr.splitlines()
+    log = re.fullmatch(rf"{re.escape(str(good))}: {expected}: {ended} \(whole output: (.+)\)", line)[1]
+    assert "no luck\n" in Path(log).read_text()
+    Path(log).unlink()
+
+
+def test_edited_rows_outside_of_the_selection_are_named(tmp_path: Path) -> None:
+    """Records of rows that were not rendered again stay as they are; `build` would refuse them without a hint."""
+    path, out = small_manifest(tmp_path), tmp_path / "out"
+    (out / "records").mkdir(parents=True)
+    scene = read_connector(SCENES / "connector_3x9.toml")
+    for number, run in enumerate(read_manifest(path, SCENES).runs):
+        row = run.row() | ({"lighting": "side"} if number in (1, 2) else {})
+        known = {"schema": 1, "run": run.run, "row": row, "renderer": RENDERER, "blender": "9.9.9"}
+        known |= dict.fromkeys(("image_sha256", "mask_sha256", "row_sha256"), "0") | {"width": 32, "height": 32}
+        known |= {"camera": {}, "tolerance": {}, "housing": {}, "positions": [], "other": []}
+        (out / "records" / f"{run.run}.json").write_bytes(encode_record(known | {"scene_sha256": scene.sha256}))
+    good = stand_in(tmp_path, "def answer(row):\n    return good(row)")
+    line = f"{out}: rows not chosen now whose manifest row or scene was edited since they were rendered: "
+    for rows, count in (("0:1", "2 (such as two)"), ("1:2", "1 (such as three)"), ("1:3", "")):
+        done = drive(path, out, "--workers", 1, "--blender", good, "--rows", rows)
+        assert done.returncode == 0, done.stderr
+        said = f"{line}{count}. They stay as they are (`build` refuses them): render them, too\n"
+        assert done.stderr == (said if count else "")
 
 
 @pytest.mark.parametrize("engine", ["local", "blender"])

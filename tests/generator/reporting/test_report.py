@@ -73,6 +73,12 @@ def test_counts_are_the_datasets(dataset: Path, tmp_path: Path) -> None:
     }
 
 
+def test_a_folder_named_dataset_is_told_from_others_in_the_title(tmp_path: Path) -> None:
+    build(write_renders(tmp_path / "out", [row("t0")]), tmp_path / "demo" / "dataset", SCENES, Options({}))
+    page = write_report(tmp_path / "demo" / "dataset", tmp_path / "report.html")
+    assert "Dataset demo/dataset" in page.text and "Dataset dataset" not in page.text
+
+
 def test_what_a_user_wrote_is_text_not_markup(dataset: Path, tmp_path: Path) -> None:
     column, folder = "<script>alert(1)</script>", "<script>alert(2)"
     rows = [row(f"t{n}", **{column: HOSTILE if n else "$x_$"}) for n in range(2)]

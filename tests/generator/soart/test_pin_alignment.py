@@ -123,6 +123,11 @@ def test_an_alignment_is_kept_only_for_the_pictures_of_the_last_fit():
         model.fit(pictures[:4], PINS, again=True)
     with pytest.raises(ValueError, match="these 5 pictures of 150 x 96 px, got one to 5 pictures"):
         model.fit([one[:, :150] for one in pictures], PINS, again=True)
+    reducing = SoartC(window=5, grid=32).fit(pictures)
+    larger = [one.repeat(2, axis=0).repeat(2, axis=1) for one in pictures]
+    assert reducing.reduced(larger[0]).shape == reducing.reduced(pictures[0]).shape
+    with pytest.raises(ValueError, match="these 5 pictures of 320 x 192 px, got one to 5 pictures of 160 x 96 px"):
+        reducing.fit(larger, PINS, again=True)
 
 
 def test_a_picture_with_shifted_pins_is_measured_once_where_both_alignments_say_the_same(monkeypatch):

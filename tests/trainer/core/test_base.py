@@ -54,6 +54,28 @@ def test_a_base_is_known_by_its_digest_not_by_names(place, monkeypatch):
         base.begun_with("base", "gauge")
 
 
+def test_the_folder_of_a_base_names_its_run(place):
+    put(Path("station/base/vit"))
+    assert base.begun_with("station/base", "vit") == "station/base"
+    Path("station/base/data.sha256").touch()
+    for given in ("station/base", "station/base/", str(place / "station/base")):
+        run = base.begun_with(given, "vit")
+        assert run == str(Path(given) / "vit") and base.is_base(run)
+    with pytest.raises(
+        InputError, match=r"--init station/base: expected a trained run in station/base/gauge, got none"
+    ):
+        base.begun_with("station/base", "gauge")
+
+
+def test_a_link_to_the_run_of_a_base_is_that_run(place):
+    put(Path("station/base/vit"))
+    Path("station/base/data.sha256").touch()
+    Path("runs").mkdir()
+    Path("runs/begin").symlink_to(place / "station/base/vit")
+    assert base.begun_with("runs/begin", "vit") == "runs/begin"
+    assert base.is_base("runs/begin") and not base.is_base("runs")
+
+
 def test_a_base_still_in_training_is_refused(place):
     put(Path("base/vit"), ended=False)
     with pytest.raises(InputError, match="got none"):
