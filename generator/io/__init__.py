@@ -17,6 +17,7 @@ given_once     an option whose value is a list, and which is given only once
 shard          reads the option `--shard`: the share of one of several machines
 processes      runs work in one process per core
 source_code    SHA-256 of the program code, so that results of other code are not reused
+onnx_session   opens ONNX files with onnxruntime
 checksum       SHA-256 of a file
 certificate    reads the certificate of a calibration: the geometry of one or more cameras
 png_mark       the mark by which a command knows pictures that it wrote

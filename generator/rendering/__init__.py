@@ -2,6 +2,7 @@
 
 render.py    `generator render`: checks the inputs and the output folder, then runs the pool
 pool.py      a pool of renderer processes: sends row numbers to them, replaces processes that end unexpectedly
+progress.py  the progress of a rendering: a bar, or lines now and then
 engines.py   the command that starts a renderer: the package bpy of this Python, or a Blender executable
 shards.py    shards: the shares of a manifest's rows that several machines render
 joining.py   `render --cluster`: joins a Ray cluster, or starts one on this machine

@@ -6,6 +6,7 @@ loop, settings, state, ema, distributed, time_limit the training loop, its setti
 run_folder, default_paths, event_files              a run's files; default --data and --out; files for TensorBoard
 options, training_command, console, errors          command-line options and main, output, errors
 decision, frozen_threshold, max_escape, fitness     verdicts from scores: thresholds in RUN/frozen.json, and fitness
+pin_measures                                        displacements and presence of pins as auxiliary targets
 calibration                                         probability that a box of a detector's confidence is right
 operating_points, operating_tables                  escapes and overkill by threshold
 gates, feature_watch, tolerance                     which pictures cannot be judged; the tolerance of a run's training

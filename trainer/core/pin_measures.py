@@ -14,12 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainer.core.augmentation import PIN_COLUMNS
-from trainer.core.split import IGNORED
 
 if TYPE_CHECKING:
     from generator.dataset.rows import ObjectRow
 
 UNDECIDED = -100  # target that cross_entropy ignores
+UNUSED = -1  # presence of an entry that is no pin: see `augmentation.Batch.pins`
 AXES = 3  # dx, dy, retraction
 PRESENCE = 2  # scores of the layer: missing, there; those of `AXES` follow
 SMALLEST_SCALE_MM = 0.01
@@ -51,9 +51,9 @@ def measured_pins(objects: "Iterable[ObjectRow]", moved: Callable[[float, float]
 
 
 def padded(found: Sequence[Tensor]) -> Tensor:
-    """Stack the pins of N pictures, (P_i, 6) each, to (N, P, 6); unused entries have the presence `IGNORED`."""
+    """Stack the pins of N pictures, (P_i, 6) each, to (N, P, 6); unused entries have the presence `UNUSED`."""
     pins = torch.zeros((len(found), max(map(len, found), default=0), PIN_COLUMNS))
-    pins[..., 2] = IGNORED
+    pins[..., 2] = UNUSED
     for index, some in enumerate(found):
         pins[index, : len(some)] = some
     return pins
@@ -77,7 +77,7 @@ def places(pins: Tensor, size: tuple[int, int], patch: int) -> tuple[Tensor, Ten
         For each of the K pins (K,) its picture, (K,) its patch, counted row by row, and (K, 6) the pin.
     """
     x, y, presence = pins[..., 0], pins[..., 1], pins[..., 2]
-    inside = (presence != IGNORED) & (x >= 0) & (x < size[0]) & (y >= 0) & (y < size[1])
+    inside = (presence != UNUSED) & (x >= 0) & (x < size[0]) & (y >= 0) & (y < size[1])
     columns = -(-size[0] // patch)
     return inside.nonzero()[:, 0], (y[inside] // patch).long() * columns + (x[inside] // patch).long(), pins[inside]
 

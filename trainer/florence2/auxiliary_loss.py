@@ -14,7 +14,7 @@ The trained model is a plain Florence-2.
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -25,6 +25,21 @@ from trainer.florence2.samples import Sample
 from trainer.florence2.tiny import HARMONICS
 
 BACKGROUND = 0
+
+
+class Targets(NamedTuple):
+    """What the auxiliary losses of a batch of B pictures or close-ups learn, each of N cells.
+
+    Args:
+        categories, boxes: (B, N) and (B, N, 4) from `cell_targets`.
+        pictures, cells, pins: (K,), (K,) and (K, 6) from `pin_measures.places`: K pins whose measures are stated.
+    """
+
+    categories: Tensor
+    boxes: Tensor
+    pictures: Tensor
+    cells: Tensor
+    pins: Tensor
 
 
 @contextmanager

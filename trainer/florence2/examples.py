@@ -1,14 +1,13 @@
 """Training pictures of a detector: the rows that train, and batches of these."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from trainer.core.console import say
 from trainer.core.pin_measures import LACKING, padded, places, scale_of
-from trainer.florence2.auxiliary_loss import cell_targets
+from trainer.florence2.auxiliary_loss import Targets, cell_targets
 from trainer.florence2.batches import Batch, Collator
 from trainer.florence2.data import DetectionData, measures_of, sample_of, training_rows
 from trainer.florence2.drawn_texts import seeded, varied
@@ -19,21 +18,6 @@ from trainer.vit.network.model import OK_CLASS
 # Side of a close-up in px, and close-ups per picture: together a quarter of a picture of 256 x 128 px.
 CLOSE_UP_PX = 64
 CLOSE_UPS = 2
-
-
-class Targets(NamedTuple):
-    """What the auxiliary losses of a batch of B pictures or close-ups learn, each of N cells.
-
-    Args:
-        categories, boxes: (B, N) and (B, N, 4) from `cell_targets`.
-        pictures, cells, pins: (K,), (K,) and (K, 6) from `pin_measures.places`: K pins whose measures are stated.
-    """
-
-    categories: Tensor
-    boxes: Tensor
-    pictures: Tensor
-    cells: Tensor
-    pins: Tensor
 
 
 class Examples:

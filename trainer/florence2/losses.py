@@ -8,9 +8,17 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 
 from trainer.core.pin_measures import AXES, PRESENCE, measure_loss
-from trainer.florence2.auxiliary_loss import AttentionGuide, CellHead, cell_loss, grid_of, guide_loss, looked_at, placed
+from trainer.florence2.auxiliary_loss import (
+    AttentionGuide,
+    CellHead,
+    Targets,
+    cell_loss,
+    grid_of,
+    guide_loss,
+    looked_at,
+    placed,
+)
 from trainer.florence2.batches import IGNORED, Batch, Collator
-from trainer.florence2.examples import Targets
 from trainer.florence2.network import answer_loss
 from trainer.florence2.run import DetectionConfig
 from trainer.vit.network.model import OK_CLASS

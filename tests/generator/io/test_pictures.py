@@ -334,7 +334,9 @@ def test_the_pictures_of_a_folder(tmp_path):
     kinds = r"1 \.part, 1 \.txt, 1 no suffix \(first: below/e.png.part\)"
     assert re.search(r"passed over 3 files without the suffix of a picture: " + kinds, passed_over(tmp_path) or "")
     assert (passed_over(tmp_path) or "").endswith("; 1 folder with the suffix of a picture (first: folder.png)")
-    assert re.search(r"over 2 files .*; 1 picture in subfolders \(first: below/", passed_over(tmp_path, below=False) or "")
+    assert re.search(
+        r"over 2 files .*; 1 picture in subfolders \(first: below/", passed_over(tmp_path, below=False) or ""
+    )
     (tmp_path / "folder.png").rmdir()
     assert passed_over(tmp_path / "below", False, [tmp_path / "below" / "e.png.part"]) is None
 

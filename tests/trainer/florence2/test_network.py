@@ -14,7 +14,6 @@ from trainer.core.pin_measures import places
 from trainer.florence2 import auxiliary_loss, network
 from trainer.florence2.answers import AnswerGrammar, Vocabulary, generate
 from trainer.florence2.batches import IGNORED, Collator
-from trainer.florence2.examples import Targets
 from trainer.florence2.losses import DetectionLosses, parameter_groups
 from trainer.florence2.network import answer_loss, check_loss, check_version, choose_parameters, units
 from trainer.florence2.run import DetectionConfig
@@ -227,7 +226,9 @@ def test_frozen_parameters_do_not_move_and_the_head_is_not_kept(model, collator)
     samples = [sample([[4.0, 4.0, 8.0, 8.0], [20.0, 4.0, 24.0, 8.0]], ["NUKENG", "OK"])]
     batch = collator(samples, good=True)
     pins = torch.tensor([[[6.0, 6.0, 1, 0.3, 0, 0], [22.0, 6.0, 0, 0, 0, 0], [99.0, 6.0, 1, 5, 5, 5]]])
-    targets = Targets(*auxiliary_loss.cell_targets(samples, 2, trainee.grid, SIZE), *places(pins, SIZE, trainee.cell))
+    targets = auxiliary_loss.Targets(
+        *auxiliary_loss.cell_targets(samples, 2, trainee.grid, SIZE), *places(pins, SIZE, trainee.cell)
+    )
     assert targets.cells.tolist() == [0, 2] and targets.pins[:, 2].tolist() == [1, 0]  # the third lies outside
     losses = trainee(batch, targets)
     assert set(losses) == {"own", "logits", "answer", "loss", "cells", "guide", "good", "measures"}
