@@ -2,7 +2,6 @@
 
 import pytest
 
-from blender_scripts.contract import progress_lines
 from blender_scripts.contract.progress_lines import ProgressLines
 
 
@@ -16,7 +15,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(progress_lines.time, "monotonic", clock)
+    monkeypatch.setattr("blender_scripts.contract.progress_lines.time.monotonic", clock)
     return clock
 
 

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from generator.dataset.rows import objects_of
+from generator.dataset.writer import encoded_png
 from generator.interchange import importing, locating_parts, photo_rows
 from generator.interchange.coco_masks import bounds_of, moved_segmentation, outline_of, pixels_of, run_lengths
 from generator.locating.edges import Similarity
@@ -245,8 +246,13 @@ def test_pictures_with_a_class_only_are_straightened_too(tmp_path):
 def test_pictures_are_not_encoded_for_a_comparison_that_is_not_made(tmp_path, monkeypatch):
     (tmp_path / "in" / "OK").mkdir(parents=True)
     photograph(similarity_of(0.0)).save(tmp_path / "in" / "OK" / "a.png")
-    encoded, calls = photo_rows.encoded_png, []
-    monkeypatch.setattr(photo_rows, "encoded_png", lambda picture: calls.append(picture.size) or encoded(picture))
+    calls = []
+
+    def encoded(picture: Image.Image) -> bytes:
+        calls.append(picture.size)
+        return encoded_png(picture)
+
+    monkeypatch.setattr(photo_rows, "encoded_png", encoded)
     assert locate(tmp_path, kind="imagefolder") == 0
     assert len(calls) == 2  # the columns image and nsoart
 

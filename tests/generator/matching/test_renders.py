@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from generator import __main__ as program
-from generator.matching import match, renders
+from generator.matching import match
 from generator.matching.renders import Shot, Wanted, render_all
+from generator.rendering import render
 from tests.conftest import SCENES
 
 
@@ -22,7 +23,7 @@ def test_a_render_that_fails_is_one_line_and_exit_code_1(
         print("failed: first000: the renderer ended with signal SIGKILL: no luck", file=sys.stderr)
         return 1
 
-    monkeypatch.setattr(renders.render, "run", fail)
+    monkeypatch.setattr(render, "run", fail)
     monkeypatch.setattr(match, "run", lambda options: len(render_all(shot, [Wanted()], "first")))
     assert program.main(["match", "photos", "--scene", "connector_3x9", "-o", "matched.toml"]) == 1
     (line,) = capsys.readouterr().err.splitlines()

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from trainer.core.augmentation import Batch, augment, drawn_shift, example_seeds, mirror, shift, turn
+from trainer.core.pin_measures import UNDECIDED
 from trainer.core.split import IGNORED
-from trainer.vit.patches import UNDECIDED, object_logits, overlap, patch_loss, patch_targets
+from trainer.vit.patches import object_logits, overlap, patch_loss, patch_targets
 
 OK = 2
 GRID = (4, 8)  # 64 x 32 px in patches of 8
