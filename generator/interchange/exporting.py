@@ -32,6 +32,7 @@ from generator.interchange.exported import Export, Exported, Writer
 from generator.io.output_file import check_folder
 from generator.io.pictures import open_upright
 from generator.io.processes import processes
+from generator.io.wording import counted
 
 # To add a format, write a module with a WRITER and list it here.
 WRITERS = {"coco": coco.WRITER, "yolo": yolo.WRITER, "imagefolder": image_folder.WRITER}
@@ -68,7 +69,9 @@ def run(args: argparse.Namespace) -> int:
     for line in _left_out_notes(left_out):
         sys.stderr.write(f"{line}\n")
     by_split = ", ".join(f"{split} {count}" for split, count in rows.items())
-    sys.stdout.write(f"{args.to}: {sum(rows.values())} pictures ({by_split}) with {boxes} boxes\n")
+    sys.stdout.write(
+        f"{args.to}: {counted(sum(rows.values()), 'picture')} ({by_split}) with {counted(boxes, 'box', 'boxes')}\n"
+    )
     return 0
 
 

@@ -45,6 +45,7 @@ from generator.interchange.voc import read_voc
 from generator.interchange.yolo import read_yolo
 from generator.io.given_once import GivenOnce
 from generator.io.processes import InOrder, processes
+from generator.io.wording import counted
 from generator.soart import nsoart
 
 Reader = Callable[[argparse.Namespace, ClassNames, list[str]], Found]
@@ -56,6 +57,7 @@ READERS: dict[str, Reader] = {
     "imagefolder": lambda args, names, views: read_image_folder(args.source, names, views),
 }
 LAST_PART = 2**63 - 1
+ONE_OF = {"renders": "render", "photographs": "photograph", "copies": "copy"}
 # Photographs in a chunk of work if the part is searched in them, which takes about a second each.
 LOCATED_ROWS = 8
 Statistics = dict[tuple[str, ...], nsoart.MapStatistics]
@@ -172,8 +174,10 @@ def run(args: argparse.Namespace) -> int:
         rules = _rules(photos, other, options, {**options.known, **columns}, locating)
         _write(photos, found.problems, other, rules, options, args, writer)
     for split, counts in writer.origins.items():
-        sys.stdout.write(f"{split}: {', '.join(f'{count} {kind}' for kind, count in counts.items())}\n")
-    sys.stdout.write(f"{args.to}: {sum(counts.total() for counts in writer.counts.values())} rows\n")
+        origins = (counted(count, ONE_OF[kind], kind) for kind, count in counts.items())
+        sys.stdout.write(f"{split}: {', '.join(origins)}\n")
+    rows = sum(counts.total() for counts in writer.counts.values())
+    sys.stdout.write(f"{args.to}: {counted(rows, 'row')}\n")
     return 0
 
 
