@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from blender_scripts.contract.errors import InputError, shown
 from generator.calibrating.solve import DISTORTIONS, CameraModel, Sighting, Solution, solve
-from generator.calibrating.target import Target
+from generator.calibrating.target import A0_MM, LEAST_PRINTED_MM, Target
 from generator.io.certificate import SCHEMA, dates, to_rig
 from generator.io.output_file import check_file, write_whole
 from generator.io.pictures import is_picture, open_picture, pictures_in
@@ -53,7 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "of a square, side of a marker, marker dictionary of OpenCV), or grid of dots, dots:COLUMNSxROWS:PITCH_MM",
     )
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="file for the calibration certificate")
-    parser.add_argument("--print", type=Path, metavar="FILE.png", help="only draw the target, as a picture to print")
+    drawing = (
+        f"only draw the target, as a picture to print: at most A0 ({A0_MM[0]} x {A0_MM[1]} mm) with a border of one "
+        f"square or pitch, squares or pitch at least {LEAST_PRINTED_MM} mm"
+    )
+    parser.add_argument("--print", type=Path, metavar="FILE.png", help=drawing)
     parser.add_argument(
         "--distortion",
         default="auto",
@@ -94,6 +98,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _print_target(target: Target, path: Path) -> None:
+    target.check_printable(_PRINT_DPI / 25.4)
     drawn = Image.fromarray(target.picture(_PRINT_DPI / 25.4))
     # The resolution that makes a square its pitch, although squares are whole pixels.
     pitch = max(round(target.pitch_mm * _PRINT_DPI / 25.4), 8)
