@@ -29,6 +29,7 @@ from generator.dataset.labels import CLASSES, OK
 from generator.dataset.rows import MANIFEST_COLUMNS, ObjectRow, class_names, objects_of
 from generator.interchange import coco, image_folder, yolo
 from generator.interchange.exported import Export, Exported, Writer
+from generator.io.number_option import whole_number
 from generator.io.output_file import check_folder
 from generator.io.pictures import open_upright
 from generator.io.processes import processes
@@ -58,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--hidden", action="store_true", help="also write objects of which less than a tenth is visible"
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one per core)")
+    parser.add_argument("--workers", type=whole_number, metavar="N", help="number of processes (default: one per core)")
 
 
 def run(args: argparse.Namespace) -> int:

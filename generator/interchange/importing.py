@@ -44,6 +44,7 @@ from generator.interchange.same_pictures import checked_copies
 from generator.interchange.voc import read_voc
 from generator.interchange.yolo import read_yolo
 from generator.io.given_once import GivenOnce
+from generator.io.number_option import number, whole_number
 from generator.io.processes import InOrder, processes
 from generator.io.wording import counted
 from generator.soart import nsoart
@@ -100,7 +101,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="share of each split; pictures are drawn at random, class by class, e.g. train=0.7,validation=0.3 "
         "(default: splits as in SOURCE, else all train)",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all random choices (default: 0)")
+    parser.add_argument(
+        "--seed", type=whole_number, default=0, metavar="N", help="seed of all random choices (default: 0)"
+    )
     _add_mixing(parser)
     _add_locate(parser)
     parser.add_argument("--synthetic", action="store_true", help="the pictures are renders (column synthetic: true)")
@@ -117,7 +120,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     licence = "licence stated in the card, such as mit (default: other)"
     parser.add_argument("--license", default="other", metavar="ID", help=licence)
-    parser.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one per core)")
+    parser.add_argument("--workers", type=whole_number, metavar="N", help="number of processes (default: one per core)")
 
 
 def _add_mixing(parser: argparse.ArgumentParser) -> None:
@@ -126,7 +129,7 @@ def _add_mixing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--with", dest="renders", type=Path, metavar="DATASET", help=renders)
     parser.add_argument(
         "--share",
-        type=float,
+        type=number,
         metavar="S",
         help="only if --with is given: how large a part of the training split shall be imported pictures, above 0 and "
         "below 1; surplus pictures of SOURCE or DATASET are left out at random (default: none is left out)",

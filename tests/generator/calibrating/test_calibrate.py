@@ -229,3 +229,9 @@ def test_other_commands_do_not_need_opencv():
     )
     found = other_python("-c", code, check=False)
     assert found.returncode == 2 and "pip install '.[calibrate]' in a clone" in found.stderr
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-300"])
+def test_impossible_temperatures_are_refused(text, capsys):
+    assert main(["calibrate", "photos", "--target", DOTS, "-o", "c.json", f"--temperature={text}"]) == 2
+    assert capsys.readouterr().err.startswith("--temperature: expected -273.15 to 1000 degrees Celsius, got")
