@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
+from generator.io.number_option import whole_number
 from generator.rendering.merge import merge_renders
 
 _SHARD = re.compile(r"\d+_of_\d+")
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     renders = "dataset: the render folder (default: where it was when the shards were built)"
     add("--renders", type=Path, metavar="DIR", help=renders)
     workers = "only for shards of a dataset: number of processes (default: one per core)"
-    add("--workers", type=int, metavar="N", help=workers)
+    add("--workers", type=whole_number, metavar="N", help=workers)
     overwrite = "dataset: replace the folder of --to even if it holds other files"
     add("--overwrite", action="store_true", help=overwrite)
 

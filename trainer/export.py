@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from blender_scripts.contract.output_path import check_writable
+from generator.io.number_option import whole_number
 from trainer.core import adaptation
 from trainer.core.console import say
 from trainer.core.errors import InputError
@@ -49,9 +50,9 @@ def parser() -> argparse.ArgumentParser:
         help="ViT only: write a feature network for `generator inspect --features`: the tokens of the ViT's patches",
     )
     blocks = "with --features: number of the ViT's blocks before the tokens are taken (default: half of them)"
-    p.add_argument("--blocks", type=int, metavar="N", help=blocks)
+    p.add_argument("--blocks", type=whole_number, metavar="N", help=blocks)
     enlarge = "feature network only: enlarge pictures first, so that places lie closer (default: 1, not enlarged)"
-    p.add_argument("--enlarge", type=int, default=1, metavar="N", help=enlarge)
+    p.add_argument("--enlarge", type=whole_number, default=1, metavar="N", help=enlarge)
     p.add_argument("--overwrite", action="store_true", help="replace an existing file")
     return p
 

@@ -15,7 +15,9 @@ import torch
 from tqdm import tqdm
 
 from generator.io.given_once import GivenOnce
+from generator.io.number_option import number, whole_number
 from generator.io.view_names import view_list
+from generator.io.wording import on_one_line
 from trainer.core import run_folder
 from trainer.core.console import say
 from trainer.core.errors import InputError
@@ -71,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
     _of_florence2(p)
     p.add_argument(
         "--threshold",
-        type=float,
+        type=number,
         metavar="P",
         help="the verdict is NG if a ViT's probability of NG, or the confidence of a Florence-2's box, is at least P; "
         "OK if it is below P, below the run's escape threshold and below 0.5; else UNSURE (default: the run's "
@@ -93,8 +95,12 @@ def parser() -> argparse.ArgumentParser:
     )
     _of_part(p)
     _of_gauge(p)
-    p.add_argument("--batch-size", type=int, metavar="N", help="Florence-2 only: pictures per batch (default: 8)")
-    p.add_argument("--threads", type=int, default=None, help="number of CPU threads (default: number of cores)")
+    p.add_argument(
+        "--batch-size", type=whole_number, metavar="N", help="Florence-2 only: pictures per batch (default: 8)"
+    )
+    p.add_argument(
+        "--threads", type=whole_number, default=None, help="number of CPU threads (default: number of cores)"
+    )
     return p
 
 
@@ -277,7 +283,7 @@ def run(args: argparse.Namespace) -> int:
         problems += one.problems
         verdicts.append(one.verdict)
         if one.line:
-            say(one.line)
+            say(on_one_line(one.line))
         if args.out is not None and one.sheet is not None:
             write_sheet(one.sheet, args.out / names[one.file])
             verdicts[-1] = {**one.verdict, "sheet": names[one.file]}

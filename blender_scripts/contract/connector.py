@@ -48,6 +48,8 @@ from blender_scripts.contract.toml_section import TomlSection
 
 # A box: its corner of least (x, y, z) and its corner of greatest, mm.
 Box = tuple[tuple[float, float, float], tuple[float, float, float]]
+# Least and largest width and height of a picture, px.
+PICTURE_PX = (32, 4096)
 SCENE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # The table lies this far below the part.
 _TABLE_BELOW_MM = 0.5
@@ -226,8 +228,8 @@ def read_connector(path: Path) -> Connector:
         sha256=scene_sha256(picture_values(top.data), housings, backdrop),
         file_sha256=scene_sha256(path.read_bytes(), housings, backdrop),
         description=top.text("description", ""),
-        width=picture.integer("width", 32, 4096),
-        height=picture.integer("height", 32, 4096),
+        width=picture.integer("width", *PICTURE_PX),
+        height=picture.integer("height", *PICTURE_PX),
         samples=picture.integer("samples", 1, 4096),
         positions=positions,
         blanks=blanks,

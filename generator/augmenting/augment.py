@@ -17,6 +17,7 @@ from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
 from generator.dataset.folder import split_files
+from generator.io.number_option import whole_number
 from generator.io.output_file import check_file, check_folder
 from generator.io.source_code import SCENES
 
@@ -46,7 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the new dataset; if OUT is a dataset already, it is replaced",
     )
     apply.add_argument("--folder", type=Path, help="folder of the pictures, or dataset, instead of that in the plan")
-    apply.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all random choices (default: 0)")
+    apply.add_argument(
+        "--seed", type=whole_number, default=0, metavar="N", help="seed of all random choices (default: 0)"
+    )
     trim = "do not cut strips of random width off the edges of halves, flipped and turned copies"
     apply.add_argument("--no-trim", action="store_true", help=trim)
     apply.add_argument("--only-copies", action="store_true", help="leave the originals out of OUT")
@@ -70,7 +73,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of the scene files, read if a dataset's connectors.json lacks a scene (default: Pinsight's own)",
     )
     for step in (plan, apply):
-        step.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one per core)")
+        step.add_argument(
+            "--workers", type=whole_number, metavar="N", help="number of processes (default: one per core)"
+        )
 
 
 def run(args: argparse.Namespace) -> int:

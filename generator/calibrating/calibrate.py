@@ -26,10 +26,12 @@ from tqdm import tqdm
 
 from blender_scripts.contract.errors import InputError, shown
 from generator.calibrating.solve import DISTORTIONS, CameraModel, Sighting, Solution, solve
-from generator.calibrating.target import Target
+from generator.calibrating.target import A0_MM, LEAST_PRINTED_MM, Target
 from generator.io.certificate import SCHEMA, dates, to_rig
+from generator.io.number_option import number, whole_number
 from generator.io.output_file import check_file, write_whole
-from generator.io.pictures import is_picture, open_picture, pictures_in
+from generator.io.photo_folder import photographs_in
+from generator.io.pictures import is_picture, open_picture
 from generator.verdict.envelope import software
 
 ONE_CAMERA = "center"
@@ -53,7 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "of a square, side of a marker, marker dictionary of OpenCV), or grid of dots, dots:COLUMNSxROWS:PITCH_MM",
     )
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="file for the calibration certificate")
-    parser.add_argument("--print", type=Path, metavar="FILE.png", help="only draw the target, as a picture to print")
+    drawing = (
+        f"only draw the target, as a picture to print: at most A0 ({A0_MM[0]} x {A0_MM[1]} mm) with a border of one "
+        f"square or pitch, squares or pitch at least {LEAST_PRINTED_MM} mm"
+    )
+    parser.add_argument("--print", type=Path, metavar="FILE.png", help=drawing)
     parser.add_argument(
         "--distortion",
         default="auto",
@@ -61,9 +67,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="terms of lens distortion to fit; auto: those with the smallest Bayesian information criterion (BIC)",
     )
     temperature = "temperature at calibration, degrees Celsius, to be written into the certificate"
-    parser.add_argument("--temperature", type=float, metavar="C", help=temperature)
+    parser.add_argument("--temperature", type=number, metavar="C", help=temperature)
     parser.add_argument(
-        "--valid-days", type=int, default=365, metavar="N", help="days until the certificate expires (default 365)"
+        "--valid-days",
+        type=whole_number,
+        default=365,
+        metavar="N",
+        help="days until the certificate expires (default 365)",
     )
 
 
@@ -82,6 +92,8 @@ def run(options: argparse.Namespace) -> int:
         raise InputError("-o: expected a file name for the certificate, such as camera.json, got nothing")
     if not 1 <= options.valid_days <= 36500:
         raise InputError(f"--valid-days: expected 1 to 36500 days, got {options.valid_days}")
+    if options.temperature is not None and not -273.15 <= options.temperature <= 1000.0:
+        raise InputError(f"--temperature: expected -273.15 to 1000 degrees Celsius, got {options.temperature:g}")
     files = _files(options.photos)
     check_file(options.output, "-o", (".json",), [path for paths in files.values() for path in paths])
     sightings, sizes, pictures = _look(files, target)
@@ -94,6 +106,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _print_target(target: Target, path: Path) -> None:
+    target.check_printable(_PRINT_DPI / 25.4)
     drawn = Image.fromarray(target.picture(_PRINT_DPI / 25.4))
     # The resolution that makes a square its pitch, although squares are whole pixels.
     pitch = max(round(target.pitch_mm * _PRINT_DPI / 25.4), 8)
@@ -125,7 +138,7 @@ def _files(given: Sequence[str]) -> dict[str, list[Path]]:
                 f"{text}: expected CAMERA=FOLDER with a name for each camera that no other camera has (letters, digits "
                 f"and _, no digit first), got the name {shown(camera)}"
             )
-        files.setdefault(camera, []).extend(pictures_in(path) if path.is_dir() else [path])
+        files.setdefault(camera, []).extend(photographs_in(path) if path.is_dir() else [path])
     return files
 
 

@@ -9,6 +9,7 @@ whole numbers; here they are at half integers, so half a pixel is added.
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,6 +21,11 @@ from blender_scripts.contract.errors import InputError, shown
 # A dot's diameter and the white border of a drawn target, as shares of the pitch.
 _DOT, _BORDER = 0.5, 1.0
 _LEAST_POINTS = 6
+# Limits of a printed target: sides of the largest sheet, and the smallest pitch, mm. Sizes beyond them are likely to be
+# in another unit, and the picture would need gigabytes of memory.
+A0_MM = (841, 1189)
+LEAST_PRINTED_MM = 0.1
+_LEAST_PITCH_PX = 8
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,8 @@ class Target:
             least = {"charuco": 3, "dots": 3}[kind]
             whole = len(sizes) == {"charuco": 2, "dots": 1}[kind] and len(names) <= (kind == "charuco")
             if not whole or min(columns, rows) < least or max(columns, rows) > 100 or not min(sizes) > 0.0:
+                raise ValueError
+            if not all(map(math.isfinite, sizes)):
                 raise ValueError
             if kind == "dots":
                 return cls(kind, columns, rows, sizes[0])
@@ -112,7 +120,7 @@ class Target:
 
     def picture(self, px_per_mm: float) -> np.ndarray:
         """Draw the target, (H, W) uint8, its pitch rounded to whole px (at least 8), with a border of one pitch."""
-        pitch = max(round(self.pitch_mm * px_per_mm), 8)
+        pitch = max(round(self.pitch_mm * px_per_mm), _LEAST_PITCH_PX)
         border = round(_BORDER * pitch)
         if self.kind == "charuco":
             size = (self.columns * pitch + 2 * border, self.rows * pitch + 2 * border)
@@ -125,6 +133,34 @@ class Target:
                 across, down = (round(16 * (border + (n + 0.5) * pitch - 0.5)) for n in (column, row))
                 cv2.circle(drawn, (across, down), round(8 * _DOT * pitch), 0, cv2.FILLED, cv2.LINE_AA, shift=4)
         return drawn
+
+    def check_printable(self, px_per_mm: float) -> None:
+        """Check that a printer can print the target: its size, with the border, and that of its squares and markers.
+
+        Args:
+            px_per_mm: resolution of the drawing.
+
+        Raises:
+            InputError: the target is larger than A0, its pitch below 0.1 mm, or a cell of its markers below 1 px.
+        """
+        across, down = (number + 2.0 * _BORDER for number in (self.columns, self.rows))
+        width, height = across * self.pitch_mm, down * self.pitch_mm
+        expected = "--target: expected a target to print"
+        unit = f"{'SQUARE_MM' if self.kind == 'charuco' else 'PITCH_MM'} in mm"
+        if max(width, height) > A0_MM[1] or min(width, height) > A0_MM[0]:
+            largest = math.floor(100 * min(A0_MM[1] / max(across, down), A0_MM[0] / min(across, down))) / 100
+            raise InputError(
+                f"{expected} of at most A0 ({A0_MM[0]} x {A0_MM[1]} mm) with its border, which is {unit} of at most "
+                f"{largest:g}, got {self.pitch_mm:g}: {width:.0f} x {height:.0f} mm"
+            )
+        if self.pitch_mm < LEAST_PRINTED_MM:
+            raise InputError(f"{expected} with {unit} of at least {LEAST_PRINTED_MM}, got {self.pitch_mm:g}")
+        if self.kind == "charuco":
+            cells = self._markers().markerSize + 2  # with the marker's black border
+            least = cells * self.pitch_mm / max(round(self.pitch_mm * px_per_mm), _LEAST_PITCH_PX)
+            if self.marker_mm < least:
+                least = math.ceil(least * 1000) / 1000
+                raise InputError(f"{expected} with MARKER_MM in mm of at least {least:g}, got {self.marker_mm:g}")
 
     def as_record(self) -> dict[str, Any]:
         """Return the attributes that apply to this kind of target, by name, for the certificate."""

@@ -23,6 +23,7 @@ from generator.dataset.place import Place
 from generator.dataset.render_manifests import log
 from generator.dataset.shards import build_shard
 from generator.io.given_once import GivenOnce
+from generator.io.number_option import number, whole_number
 from generator.io.shard import shard_of
 from generator.io.source_code import code_sha256
 from generator.soart.nsoart import REFERENCES, SELF
@@ -70,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "or the same window in the mean picture of good parts (golden) (default: %(default)s)",
     )
     parser.add_argument(
-        "--workers", type=int, default=None, metavar="N", help="number of processes (default: one per core)"
+        "--workers", type=whole_number, default=None, metavar="N", help="number of processes (default: one per core)"
     )
     parser.add_argument(
         "--shard",
@@ -102,7 +103,7 @@ def _add_labelling(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--grey",
-        type=float,
+        type=number,
         default=0.0,
         metavar="FRACTION",
         help="grey zone: flag pictures with a measure that differs from its limit by at most FRACTION of the limit, "
@@ -110,7 +111,7 @@ def _add_labelling(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--observable-px",
-        type=float,
+        type=number,
         default=OBSERVABLE_PX,
         metavar="PX",
         help="for the column observable: a bend or a wrong height counts as visible in a picture if it moves the pin's "

@@ -31,8 +31,11 @@ def manifest_paths(directory: Path) -> list[Path]:
     """Return the paths of the manifests of a render folder, sorted by name.
 
     Raises:
-        InputError: there are none.
+        InputError: there are none, or `directory` is not a folder.
     """
+    if not directory.is_dir():
+        got = "a file" if directory.exists() else "no such folder"
+        raise InputError(f"{directory}: expected a render folder, got {got}")
     folder = directory / "manifests"
     paths = sorted(folder.glob("*.csv"))
     if not paths:

@@ -18,6 +18,7 @@ import tomli_w
 
 from blender_scripts.contract.connector import read_connector
 from blender_scripts.contract.errors import InputError
+from generator.io.number_option import whole_number
 from generator.io.output_file import check_folder
 
 MOST = 999
@@ -47,8 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--out", type=Path, required=True, metavar="DIR", help="folder for the scene files random_001.toml, …"
     )
-    parser.add_argument("--count", type=int, default=48, metavar="N", help=f"how many, 1 to {MOST} (default: 48)")
-    parser.add_argument("--seed", type=int, default=1, metavar="S", help="seed of all random draws (default: 1)")
+    parser.add_argument(
+        "--count", type=whole_number, default=48, metavar="N", help=f"how many, 1 to {MOST} (default: 48)"
+    )
+    parser.add_argument(
+        "--seed", type=whole_number, default=1, metavar="S", help="seed of all random draws (default: 1)"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace scene files that have another content")
 
 

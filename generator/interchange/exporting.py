@@ -29,9 +29,11 @@ from generator.dataset.labels import CLASSES, OK
 from generator.dataset.rows import MANIFEST_COLUMNS, ObjectRow, class_names, objects_of
 from generator.interchange import coco, image_folder, yolo
 from generator.interchange.exported import Export, Exported, Writer
+from generator.io.number_option import whole_number
 from generator.io.output_file import check_folder
 from generator.io.pictures import open_upright
 from generator.io.processes import processes
+from generator.io.wording import counted
 
 # To add a format, write a module with a WRITER and list it here.
 WRITERS = {"coco": coco.WRITER, "yolo": yolo.WRITER, "imagefolder": image_folder.WRITER}
@@ -57,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--hidden", action="store_true", help="also write objects of which less than a tenth is visible"
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one per core)")
+    parser.add_argument("--workers", type=whole_number, metavar="N", help="number of processes (default: one per core)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -68,7 +70,9 @@ def run(args: argparse.Namespace) -> int:
     for line in _left_out_notes(left_out):
         sys.stderr.write(f"{line}\n")
     by_split = ", ".join(f"{split} {count}" for split, count in rows.items())
-    sys.stdout.write(f"{args.to}: {sum(rows.values())} pictures ({by_split}) with {boxes} boxes\n")
+    sys.stdout.write(
+        f"{args.to}: {counted(sum(rows.values()), 'picture')} ({by_split}) with {counted(boxes, 'box', 'boxes')}\n"
+    )
     return 0
 
 

@@ -18,6 +18,7 @@ import yaml
 
 from blender_scripts.contract.csv_file import CsvRows
 from blender_scripts.contract.errors import shown
+from generator.interchange.class_folders import ClassFolders
 from generator.interchange.exported import Export, Exported, Writer
 from generator.interchange.labelled import (
     ClassNames,
@@ -83,13 +84,15 @@ def read_image_folder(source: Path, names: ClassNames, views: Sequence[str] = ()
         )
     folders = {path.parent: path for path in metadata}
     unlabelled: dict[Path, list[Path]] = {}
+    class_folders = ClassFolders(source, names, views, found)
     for path in pictures:
         # A folder without metadata has its classes in folder names, also if another split has metadata.
         nearest = next((folders[folder] for folder in path.parents if folder in folders), None)
         if nearest is not None:
             unlabelled.setdefault(nearest, []).append(path)
         else:
-            _read_class_folder(path, source, names, views, found)
+            class_folders.read(path)
+    class_folders.name_faults()
     for path, own in unlabelled.items():
         if listed[path] is None:  # one message on the file is enough
             continue
@@ -98,18 +101,6 @@ def read_image_folder(source: Path, names: ClassNames, views: Sequence[str] = ()
     if not found.pictures and not found.problems:
         found.problems.append(f"{source}: expected pictures ({', '.join(READ_SUFFIXES)}), got none")
     return found
-
-
-def _read_class_folder(path: Path, source: Path, names: ClassNames, views: Sequence[str], found: Found) -> None:
-    parts = path.relative_to(source).parts[: -2 if path.stem in views else -1]
-    name = path.relative_to(source).as_posix()
-    if not parts or split_of(parts[-1]):
-        found.problems.append(
-            f"{name}: expected a path CLASS/picture or SPLIT/CLASS/picture, got no folder of a class above the picture"
-        )
-        return
-    split = next((s for part in parts[:-1] if (s := split_of(part))), None)
-    found.pictures.append(Labelled(path, name, split, names[parts[-1]], None, parts[-1]))
 
 
 def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) -> set[Path] | None:

@@ -44,7 +44,9 @@ from generator.interchange.same_pictures import checked_copies
 from generator.interchange.voc import read_voc
 from generator.interchange.yolo import read_yolo
 from generator.io.given_once import GivenOnce
+from generator.io.number_option import number, whole_number
 from generator.io.processes import InOrder, processes
+from generator.io.wording import counted
 from generator.soart import nsoart
 
 Reader = Callable[[argparse.Namespace, ClassNames, list[str]], Found]
@@ -56,6 +58,7 @@ READERS: dict[str, Reader] = {
     "imagefolder": lambda args, names, views: read_image_folder(args.source, names, views),
 }
 LAST_PART = 2**63 - 1
+ONE_OF = {"renders": "render", "photographs": "photograph", "copies": "copy"}
 # Photographs in a chunk of work if the part is searched in them, which takes about a second each.
 LOCATED_ROWS = 8
 Statistics = dict[tuple[str, ...], nsoart.MapStatistics]
@@ -98,7 +101,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="share of each split; pictures are drawn at random, class by class, e.g. train=0.7,validation=0.3 "
         "(default: splits as in SOURCE, else all train)",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all random choices (default: 0)")
+    parser.add_argument(
+        "--seed", type=whole_number, default=0, metavar="N", help="seed of all random choices (default: 0)"
+    )
     _add_mixing(parser)
     _add_locate(parser)
     parser.add_argument("--synthetic", action="store_true", help="the pictures are renders (column synthetic: true)")
@@ -115,7 +120,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     licence = "licence stated in the card, such as mit (default: other)"
     parser.add_argument("--license", default="other", metavar="ID", help=licence)
-    parser.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one per core)")
+    parser.add_argument("--workers", type=whole_number, metavar="N", help="number of processes (default: one per core)")
 
 
 def _add_mixing(parser: argparse.ArgumentParser) -> None:
@@ -124,7 +129,7 @@ def _add_mixing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--with", dest="renders", type=Path, metavar="DATASET", help=renders)
     parser.add_argument(
         "--share",
-        type=float,
+        type=number,
         metavar="S",
         help="only if --with is given: how large a part of the training split shall be imported pictures, above 0 and "
         "below 1; surplus pictures of SOURCE or DATASET are left out at random (default: none is left out)",
@@ -172,8 +177,10 @@ def run(args: argparse.Namespace) -> int:
         rules = _rules(photos, other, options, {**options.known, **columns}, locating)
         _write(photos, found.problems, other, rules, options, args, writer)
     for split, counts in writer.origins.items():
-        sys.stdout.write(f"{split}: {', '.join(f'{count} {kind}' for kind, count in counts.items())}\n")
-    sys.stdout.write(f"{args.to}: {sum(counts.total() for counts in writer.counts.values())} rows\n")
+        origins = (counted(count, ONE_OF[kind], kind) for kind, count in counts.items())
+        sys.stdout.write(f"{split}: {', '.join(origins)}\n")
+    rows = sum(counts.total() for counts in writer.counts.values())
+    sys.stdout.write(f"{args.to}: {counted(rows, 'row')}\n")
     return 0
 
 

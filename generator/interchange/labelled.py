@@ -18,6 +18,7 @@ from blender_scripts.contract.text_file import wrong_byte
 from generator.dataset.labels import ANSWER_LABELS, CLASSES, OK
 from generator.io.file_names import existing
 from generator.io.pictures import files_below, is_picture
+from generator.io.wording import counted
 
 Box = tuple[float, float, float, float]
 SPLIT_WORDS = {
@@ -121,12 +122,16 @@ class ClassNames:
 
     def __getitem__(self, word: str) -> str:
         """Return the class of a label; for an unknown label OTHERNG, and `problems` then has a message on it."""
-        key = word.strip().lower()
-        self._unused.pop(key, None)
-        found = self._given.get(key) or _KNOWN.get(key)
+        found = self.find(word)
         if found is None:
             self.unknown[word] = None
         return found or CLASSES[-1]
+
+    def find(self, word: str) -> str | None:
+        """Return the class of a label; None for an unknown label, which `problems` then does not name."""
+        key = word.strip().lower()
+        self._unused.pop(key, None)
+        return self._given.get(key) or _KNOWN.get(key)
 
     def knows(self, word: str) -> bool:
         """Whether --classes gives a class for the label `word`; upper and lower case are the same."""
@@ -135,17 +140,18 @@ class ClassNames:
     def notes(self) -> list[str]:
         """Return a message on the labels in --classes that do not occur in the files; an empty list if all do."""
         words = ", ".join(map(repr, self._unused.values()))
-        return [f"--classes: expected labels that occur in the imported files, got {words}"] if words else []
+        return [f"warning: --classes: expected labels that occur in the imported files, got {words}"] if words else []
 
     def problems(self) -> list[str]:
         """Return a list with one message that names all unknown labels; an empty list if there are none."""
         if not self.unknown:
             return []
         words = ", ".join(repr(word) for word in self.unknown)
-        example = ",".join(f"{word}=OTHERNG" for word in list(self.unknown)[:2]).replace("'", "'\"'\"'")
+        # A class in the example would be taken over for labels that mean another one.
+        example = ",".join(f"{word}=CLASS" for word in list(self.unknown)[:2]).replace("'", "'\"'\"'")
         return [
-            f"classes: expected the labels {', '.join(CLASSES)}, got {words}: state which class they mean, as in "
-            f"--classes '{example}'"
+            f"classes: expected the labels {', '.join(CLASSES)}, got {words}: state which of these classes "
+            f"each one means, as in --classes '{example}'"
         ]
 
 
@@ -173,7 +179,9 @@ def without_repeats(one: Labelled, notes: list[str]) -> Labelled:
         if each not in objects:
             objects.append(each)
     if repeats := len(one.objects or ()) - len(objects):
-        notes.append(f"{one.name}: left out {repeats} boxes, each equal to another box with the same label")
+        notes.append(
+            f"{one.name}: left out {counted(repeats, 'box', 'boxes')}, each equal to another box with the same label"
+        )
         return replace(one, objects=tuple(objects))
     return one
 
@@ -272,7 +280,9 @@ def note_others(found: Found, source: Path) -> None:
     others = [path for path in others if relative_name(path, source) not in told]
     if others:
         names = ", ".join(relative_name(path, source) for path in others[:5]) + (", ..." if others[5:] else "")
-        found.notes.append(f"{source}: left out {len(others)} pictures that the labels do not mention: {names}")
+        found.notes.append(
+            f"{source}: left out {counted(len(others), 'picture')} that the labels do not mention: {names}"
+        )
 
 
 def note_splits(found: Found, groups: Sequence[str]) -> None:
@@ -288,7 +298,7 @@ def note_splits(found: Found, groups: Sequence[str]) -> None:
         names = ", ".join(shown(name) for name in list(counts)[:5]) + (", ..." if len(counts) > 5 else "")
         found.notes.append(
             f"warning: expected the name of a split for every picture, as some have ({', '.join(known)}), got "
-            f"{names}: {counts.total()} pictures are put into train, unless --splits is given"
+            f"{names}: {counted(counts.total(), 'picture')} without one, put into train, unless --splits is given"
         )
 
 

@@ -19,15 +19,17 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from blender_scripts.contract.connector import SCENE_NAME, read_connector
+from blender_scripts.contract.connector import PICTURE_PX, SCENE_NAME, read_connector
 from blender_scripts.contract.errors import InputError, shown
 from blender_scripts.contract.rig import CAMERAS
 from blender_scripts.contract.scratch import Scratch
 from generator.doe.check import add_scenes_argument
 from generator.io.certificate import CalibratedCamera, Certificate, read_certificate
 from generator.io.checksum import sha256_of
+from generator.io.number_option import whole_number
 from generator.io.output_file import check_file, write_whole
-from generator.io.pictures import is_picture, open_picture, pictures_in
+from generator.io.photo_folder import photographs_in
+from generator.io.pictures import is_picture, open_picture
 from generator.matching.fitting import Matched, Photo, match_photographs, photo_of
 from generator.matching.page import make_page
 from generator.matching.renders import Shot, write_scene
@@ -53,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--marking", default="none", metavar="TEXT", help="print on the housings, as in a manifest (default: none)")
     lens = "calibration certificate by `generator calibrate`; focal length and distortion are then taken from it"
     add("--calibration", type=Path, metavar="FILE.json", help=lens)
-    add("--workers", type=int, metavar="N", help="number of renderer processes (default: one per core)")
+    add("--workers", type=whole_number, metavar="N", help="number of renderer processes (default: one per core)")
     add_scenes_argument(parser)
 
 
@@ -78,6 +80,9 @@ def run(options: argparse.Namespace) -> int:
         _named("--lighting", options.lighting, list(connector.lightings))
     photos = [photo_of(file, open_picture(file, str(file))) for file in files]
     height, width = photos[0].pixels.shape[:2]
+    least, most = PICTURE_PX
+    if not (least <= min(height, width) and max(height, width) <= most):
+        raise InputError(f"{files[0]}: expected a photograph of {least} to {most} px a side, got {width} x {height} px")
     for file, photo in zip(files, photos, strict=True):
         if photo.pixels.shape[:2] != (height, width):
             size = "{1} x {0}".format(*photo.pixels.shape)
@@ -119,7 +124,7 @@ def _files(given: list[Path]) -> list[Path]:
     files: list[Path] = []
     for path in given:
         if path.is_dir():
-            files += pictures_in(path)
+            files += photographs_in(path)
         elif is_picture(path):
             files.append(path)
         else:

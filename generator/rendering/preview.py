@@ -24,6 +24,7 @@ from blender_scripts.manifest.record import read_record
 from generator.doe.check import add_scenes_argument
 from generator.io.csv_text import csv_text
 from generator.io.drawing import QUIET, Cell, Ink, grid, placeholder
+from generator.io.number_option import whole_number
 from generator.io.output_file import check_file
 from generator.io.pictures import open_picture
 
@@ -41,17 +42,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sheet = "picture file to write: a contact sheet of the rendered rows"
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="PNG", help=sheet)
     parser.add_argument(
-        "--pictures", type=int, default=12, metavar="N", help="number of rows to show, 1 to 100 (default: 12)"
+        "--pictures", type=whole_number, default=12, metavar="N", help="number of rows to show, 1 to 100 (default: 12)"
     )
     parser.add_argument(
         "--samples",
-        type=int,
+        type=whole_number,
         default=1,
         metavar="N",
         help="light paths per pixel; the manifest's `samples` are not used (default: 1)",
     )
     parser.add_argument(
-        "--workers", type=int, default=None, metavar="N", help="number of renderer processes (default: one per core)"
+        "--workers",
+        type=whole_number,
+        default=None,
+        metavar="N",
+        help="number of renderer processes (default: one per core)",
     )
     add_scenes_argument(parser)
 

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
+from generator.io.number_option import whole_number
 from generator.io.output_file import check_file
 from generator.reporting.dataset_page import make_page
 from generator.reporting.overview import overview
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the dataset")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="HTML", help="HTML page to write")
     per_class = "largest number of pictures to show of each class (default 40)"
-    parser.add_argument("--per-class", type=int, default=40, metavar="N", help=per_class)
+    parser.add_argument("--per-class", type=whole_number, default=40, metavar="N", help=per_class)
     parser.add_argument(
         "--renders",
         type=Path,

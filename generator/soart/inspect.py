@@ -30,6 +30,7 @@ from tqdm import tqdm
 
 from blender_scripts.contract.errors import InputError
 from generator.io.given_once import GivenOnce
+from generator.io.number_option import number, whole_number
 from generator.io.output_file import LONGEST_NAME, check_file, check_folder
 from generator.io.pictures import find_pictures, is_picture, passed_over, pictures_in
 from generator.io.view_names import parts_of, view_list
@@ -83,9 +84,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     camera = "with --model but without --views, the gauge's camera that looks from the same direction as the pictures' "
     parser.add_argument("--camera", metavar="VIEW", help=camera + "(default: center)")
     window = "side of the windows that are compared, px of the reduced picture (default: 5)"
-    parser.add_argument("--window", type=int, help=window)
+    parser.add_argument("--window", type=whole_number, help=window)
     grid = "reduce pictures to at most this number of windows along their longer side (default: 250)"
-    parser.add_argument("--grid", type=int, help=grid)
+    parser.add_argument("--grid", type=whole_number, help=grid)
     edge = f"reduce pictures more than by default, for a small computer: the same as --grid {EDGE_GRID}"
     parser.add_argument("--edge", action="store_true", help=edge)
     parser.add_argument(
@@ -107,12 +108,12 @@ def _of_method_and_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--colour", action="store_true", help="compare red, green and blue separately, not grey")
     parser.add_argument(
         "--rotation",
-        type=float,
+        type=number,
         metavar="DEG",
         help="largest rotation that is corrected, degrees either way (default: 3)",
     )
     above = "number of OK pictures that may score above the limit (default: 0)"
-    parser.add_argument("--above", type=int, metavar="N", help=above)
+    parser.add_argument("--above", type=whole_number, metavar="N", help=above)
     outliers = "also use OK pictures that differ much from the other OK pictures, which are left out otherwise"
     parser.add_argument("--keep-outliers", action="store_true", help=outliers)
     features = "compare features that this network computes (written by `python -m trainer.export`), not SOART3"
@@ -124,7 +125,7 @@ def _of_method_and_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--watch", action="store_true", help=watch)
     wait = "with --watch, seconds to wait for a part's missing views before it is judged without them, which never is "
     wait += f"OK (default: {WAIT_S:g})"
-    parser.add_argument("--wait", type=float, metavar="S", help=wait)
+    parser.add_argument("--wait", type=number, metavar="S", help=wait)
 
 
 def run(options: argparse.Namespace) -> int:

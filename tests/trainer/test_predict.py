@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from tests.conftest import edited
 from tests.other_python import other_python
 from trainer import predict
 from trainer.core.frozen_threshold import sha256_of_weights
-from trainer.core.prediction import sheet_names
+from trainer.core.prediction import Prediction, sheet_names
 from trainer.predict import main
 from trainer.vit.prediction import unfit_reasons
 
@@ -295,6 +296,16 @@ def test_a_name_that_is_not_utf8_keeps_its_verdict_and_its_bytes(trained_run, pi
     (one,) = json.loads((tmp_path / "out" / "predictions.json").read_text(encoding="utf-8"))
     assert os.fsencode(one["file"]) == os.fsencode(file) and one["verdict"] == "NG"
     assert main(["--model", str(trained_run), str(file), "-o", str(tmp_path / "out")]) == 0
+
+
+def test_a_name_with_a_line_end_keeps_its_verdict_on_one_line(tmp_path, monkeypatch, capsys):
+    file = tmp_path / "a\nOK  b.png"
+    file.touch()
+    found = SimpleNamespace(places=[file], outcomes=[Prediction(file, {}, f"NG  {file}")])
+    monkeypatch.setattr("trainer.predict.run_kind", lambda _: "vit")
+    monkeypatch.setattr("trainer.predict._predictions", lambda *_: found)
+    assert main(["--model", str(tmp_path), str(file)]) == 0
+    assert capsys.readouterr().out == f"NG  {tmp_path}/a\\nOK  b.png\n"
 
 
 def test_a_prediction_starts_without_what_only_training_and_evaluation_need():

@@ -178,12 +178,35 @@ def test_printed_target_has_its_size(tmp_path, capsys):
     "text",
     [
         *("", "charuco", "charuco:11x8:5", "charuco:11x8:5:6", "dots:2x2:1", "dots:11x9:2:3", "stripes:3x3:1"),
-        "dots:axb:1",
+        *("dots:axb:1", "dots:11x9:inf", "charuco:11x8:inf:5", "charuco:11x8:nan:5"),
     ],
 )
 def test_bad_targets_are_refused(text):
     with pytest.raises(InputError, match="--target: expected"):
         Target.of_text(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("charuco:11x8:500:370", "SQUARE_MM in mm of at most 84.1, got 500: 6500 x 5000 mm"),
+        ("charuco:11x8:84.2:60", "at most 84.1, got 84.2"),
+        ("dots:8x11:92", "PITCH_MM in mm of at most 84.1, got 92: 920 x 1196 mm"),
+        ("charuco:11x8:0.005:0.0037", "SQUARE_MM in mm of at least 0.1, got 0.005"),
+        ("dots:11x9:0.099", "PITCH_MM in mm of at least 0.1, got 0.099"),
+        ("charuco:11x8:10:0.01", "MARKER_MM in mm of at least 0.255, got 0.01"),
+    ],
+)
+def test_targets_that_no_printer_prints_are_refused(tmp_path, capsys, monkeypatch, text, told):
+    monkeypatch.setattr(Target, "picture", lambda *_: pytest.fail("drawn"))
+    assert main(["calibrate", "--print", str(tmp_path / "target.png"), "--target", text]) == 2
+    found = capsys.readouterr().err
+    assert found.startswith("--target: expected") and told in found and found.count("\n") == 1
+
+
+@pytest.mark.parametrize("text", ["charuco:11x8:84.1:60", "charuco:11x8:10:0.255", "dots:11x9:0.1"])
+def test_the_largest_and_smallest_targets_are_printable(text):
+    Target.of_text(text).check_printable(600 / 25.4)
 
 
 def test_unknown_dictionary_and_too_few_markers_are_refused():
@@ -206,3 +229,9 @@ def test_other_commands_do_not_need_opencv():
     )
     found = other_python("-c", code, check=False)
     assert found.returncode == 2 and "pip install '.[calibrate]' in a clone" in found.stderr
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-300"])
+def test_impossible_temperatures_are_refused(text, capsys):
+    assert main(["calibrate", "photos", "--target", DOTS, "-o", "c.json", f"--temperature={text}"]) == 2
+    assert capsys.readouterr().err.startswith("--temperature: expected -273.15 to 1000 degrees Celsius, got")

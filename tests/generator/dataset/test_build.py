@@ -424,6 +424,10 @@ def test_a_folder_without_manifests_or_with_a_broken_one_is_refused(renders: Pat
     assert any("bad.csv" in problem for problem in problems_of(renders, tmp_path / "set"))
     [problem] = problems_of(tmp_path, tmp_path / "set")
     assert "expected the manifests that `generator render` keeps there" in problem
+    (tmp_path / "file").touch()
+    for name, got in (("absent", "no such folder"), ("file", "a file")):
+        [problem] = problems_of(tmp_path / name, tmp_path / "set")
+        assert problem == f"{tmp_path / name}: expected a render folder, got {got}"
 
 
 def test_a_dataset_without_good_parts_says_so(tmp_path: Path) -> None:

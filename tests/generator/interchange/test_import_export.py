@@ -545,18 +545,18 @@ def test_words_that_nobody_explained_are_asked_for(tmp_path, capsys):
     assert import_(tmp_path / "in", "--format", "imagefolder", "--to", tmp_path / "out") == 2
     told = capsys.readouterr().err
     assert (
-        "got 'scratch': state which class they mean, as in --classes 'scratch=OTHERNG'" in told
+        "got 'scratch': state which of these classes each one means, as in --classes 'scratch=CLASS'" in told
         and "good pin" not in told
     )
 
 
 @pytest.mark.parametrize("words", [("bent, left", "gap=big"), ("pin's", " odd "), ("",)], ids=str)
-def test_the_classes_that_are_proposed_are_taken(tmp_path, capsys, words):
+def test_the_labels_in_the_proposed_option_are_taken(tmp_path, capsys, words):
     picture(tmp_path / "in/a.png")
     coco(tmp_path / "in", [image(1, "a.png")], [box(1, 1, 1, 5, 5, category=n + 1) for n in range(len(words))], words)
     arguments = (tmp_path / "in", "--format", "coco", "--to", tmp_path / "out")
     assert import_(*arguments) == 2
-    hint = re.search("they mean, as in (--classes .*)", capsys.readouterr().err)[1]
+    hint = re.search("each one means, as in (--classes .*)", capsys.readouterr().err)[1].replace("=CLASS", "=OTHERNG")
     assert import_(*arguments, *shlex.split(hint)) == 0
     (row,) = rows_of(tmp_path / "out").values()
     assert row["kinds"] == (sorted(word.strip() for word in words if word) or None)

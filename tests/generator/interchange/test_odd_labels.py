@@ -22,7 +22,7 @@ def test_the_same_box_again_is_read_once(tmp_path, capsys, kind):
         (tmp_path / "in/data.yaml").write_text("train: .\nnames: [BENDNG]\n")
         (tmp_path / "in/a.txt").write_text("0 0.5 0.5 0.2 0.2\n0 0.50 0.5 0.2 0.2\n0 0.2 0.5 0.2 0.2\n")
     assert import_(tmp_path / "in", "--format", kind, "--to", tmp_path / "out") == 0
-    assert "a.png: left out 1 boxes, each equal to another box" in capsys.readouterr().err
+    assert "a.png: left out 1 box, each equal to another box" in capsys.readouterr().err
     (row,) = rows_of(tmp_path / "out").values()
     assert len(objects_of(row)) == 2
 

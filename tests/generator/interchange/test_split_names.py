@@ -53,4 +53,4 @@ def test_an_unknown_name_beside_a_split_is_named(tmp_path, kind):
         found = read_coco(tmp_path, None, names) if "coco" in kind else read_image_folder(tmp_path, names)
     assert not found.problems
     warnings = [note for note in found.notes if note.startswith("warning:")]
-    assert len(warnings) == 1 and "spare" in warnings[0] and "1 pictures are put into train" in warnings[0]
+    assert len(warnings) == 1 and "spare" in warnings[0] and "1 picture without one, put into train" in warnings[0]

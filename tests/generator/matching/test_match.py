@@ -139,3 +139,12 @@ def test_photographs_of_two_sizes(tmp_path, capsys):
     output = str(tmp_path.parent / "matched.toml")
     assert main(["match", str(tmp_path), "--scene", "connector_3x9", "-o", output]) == 2
     assert "1.png: expected 64 x 32 px, as the first photograph has, got 72 x 32 px" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("size", [(24, 200), (200, 24), (4100, 40)], ids=str)
+def test_a_photograph_too_small_or_large_for_a_scene_is_named(size, tmp_path, capsys):
+    Image.new("RGB", size).save(tmp_path / "a.png")
+    words = ["match", str(tmp_path), "--scene", "connector_3x9", "-o", str(tmp_path.parent / "matched.toml")]
+    assert main(words) == 2
+    told = f"{tmp_path / 'a.png'}: expected a photograph of 32 to 4096 px a side, got {size[0]} x {size[1]} px"
+    assert told in capsys.readouterr().err

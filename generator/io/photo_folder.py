@@ -1,0 +1,22 @@
+"""List the photographs of a folder for a command that needs some there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from blender_scripts.contract.errors import InputError
+from generator.io.pictures import READ_SUFFIXES, passed_over, pictures_in
+
+
+def photographs_in(folder: Path) -> list[Path]:
+    """Return the paths of the pictures in a folder, not in its subfolders, sorted by name; at least one.
+
+    Raises:
+        InputError: the folder has no picture; the message counts the other files, by suffix.
+    """
+    found = pictures_in(folder)
+    if not found:
+        note = passed_over(folder, below=False)
+        others = f": {note.removeprefix(f'{folder}: ')}" if note else ""
+        raise InputError(f"{folder}: expected at least one picture ({', '.join(READ_SUFFIXES)}), got none{others}")
+    return found
