@@ -60,7 +60,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"generator.reporting.pages"}
     | RENDERER_WORDS,
     "generator.__main__": {f"{CONTRACT}.errors"},
-    "generator.merge": {"generator.rendering.merge", "generator.dataset", f"{CONTRACT}.errors"},
+    "generator.merge": {
+        "generator.rendering.merge",
+        "generator.dataset",
+        "generator.io.number_option",
+        f"{CONTRACT}.errors",
+    },
     # These files travel with a run: they import only each other.
     "trainer.vit.network": set(),
     "trainer.core": TRAINER_GROUND,

@@ -8,6 +8,7 @@ an import format, write a function that returns `labelled.Found` and list it in 
 
 importing    `generator import`; import_options checks its options
 locating_parts  finds the part in photographs by a gauge, and moves their labels to the straightened pictures
+class_folders  reads classes and splits from the names of the folders above a picture
 placing      assigns run names, part numbers and splits to imported pictures
 photo_rows   checks photographs and makes their rows; same_pictures finds those with the same pixels
 yaml_text    parses YAML whose values are all texts

@@ -13,6 +13,8 @@ pin_boxes      reads the file of the option `--positions`: the boxes of the pins
 file_names     finds files whose names another system wrote in another case or Unicode form
 output_file    checks that an output can be written, and writes files atomically
 view_names     reads part and view (camera) from the names of pictures
+photo_folder   lists the photographs of a folder for a command that needs some there
+number_option  options whose value is a number
 given_once     an option whose value is a list, and which is given only once
 shard          reads the option `--shard`: the share of one of several machines
 processes      runs work in one process per core
