@@ -39,6 +39,7 @@ from generator.interchange.labelled import (
 from generator.io.json_text import parse_json
 from generator.io.mask_files import note_on_masks, split_masks
 from generator.io.pictures import READ_SUFFIXES, empty_folders, files_below, is_picture, passed_over
+from generator.io.wording import some_of
 
 METADATA_SUFFIXES = (".jsonl", ".csv", ".parquet")
 # `load_dataset` finds the types of JSON lines in this many first bytes.
@@ -72,7 +73,7 @@ def read_image_folder(source: Path, names: ClassNames, views: Sequence[str] = ()
     metadata = [path for path in files_below(source, "metadata.*") if path.suffix.lower() in METADATA_SUFFIXES]
     listed = {path: _read_metadata(path, source, names, found) for path in metadata}
     done = {picture for pictures in listed.values() for picture in pictures or ()}
-    pictures = [path for path in files_below(source) if is_picture(path) and path.resolve() not in done]
+    pictures = [path for path in files_below(source, strict=True) if is_picture(path) and path.resolve() not in done]
     pictures, masks = split_masks(pictures, source, names.knows)
     found.notes += note_on_masks(masks, source)
     found.noted |= set(masks)
@@ -80,7 +81,7 @@ def read_image_folder(source: Path, names: ClassNames, views: Sequence[str] = ()
         found.notes.append(note)
     if empty := empty_folders(source):
         found.notes.append(
-            f"{source}: folders without files: {', '.join(relative_name(each, source) for each in empty)}"
+            f"{source}: folders without files: {some_of([relative_name(each, source) for each in empty])}"
         )
     folders = {path.parent: path for path in metadata}
     unlabelled: dict[Path, list[Path]] = {}

@@ -268,7 +268,8 @@ def opened(labelled: Labelled) -> tuple[Image.Image, bytes | None]:
     """
     name = labelled.name
     if not labelled.path.is_file():
-        raise InputError(f"{name}: expected the picture that the labels name, got no such file")
+        got = "a link that leads nowhere" if labelled.path.is_symlink() else "no such file"
+        raise InputError(f"{name}: expected the picture that the labels name, got {got}")
     try:
         content = labelled.path.read_bytes()
     except OSError as error:

@@ -20,7 +20,7 @@ import io
 import os
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +42,8 @@ SUFFIXES = READ_SUFFIXES + UNREAD_SUFFIXES
 CONVERT = "convert it to PNG or JPEG"
 # Files and folders that systems leave beside pictures; hidden ones (.DS_Store, ._a.png) need no entry.
 SYSTEM_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini")
+# Links to folders that are followed, one below the other: more are a circle through several folders.
+MOST_LINKS = 3
 SYSTEM_FOLDERS = ("__macosx", "@eadir", "#recycle", "$recycle.bin", "lost+found", "system volume information")
 # The brightest value of a 16-bit picture has to reach this: below it, the file may hold the 10 to 14 bits of a camera.
 # One rule per picture (such as stretching to its brightest value) would change the light between pictures of a folder.
@@ -85,11 +87,11 @@ def find_pictures(folder: Path) -> list[Path]:
     """Return the paths of all pictures in a folder and its subfolders, except hidden and system folders, sorted.
 
     Raises:
-        InputError: `folder` is not a folder, or has no picture.
+        InputError: `folder` is not a folder, has no picture, or a folder in it cannot be read.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a folder of pictures, got {_what(folder)}")
-    found = [path for path in files_below(folder) if is_picture(path)]
+    found = [path for path in files_below(folder, strict=True) if is_picture(path)]
     if not found:
         raise InputError(f"{folder}: expected at least one picture ({', '.join(READ_SUFFIXES)}), got none")
     return found
@@ -101,21 +103,19 @@ def passed_over(folder: Path, below: bool = True, known: Collection[Path] = ()) 
     Args:
         folder: a folder that exists.
         below: whether pictures in subfolders are read, and the other files there count too.
-        known: files that the note leaves out, such as a metadata file that was read.
+        known: files that the note leaves out, such as a metadata file that was read, and subfolders, such as that of
+            the results.
     """
     known = set(known)
-    everything = files_below(folder)
-    paths = everything if below else [path for path in everything if path.parent == folder]
+    paths = (
+        files_below(folder) if below else sorted(each for each in folder.iterdir() if not _is_left_by_a_system(each))
+    )
     others = [path for path in paths if _is_file(path) and not is_picture(path) and path not in known]
     counts = Counter(path.suffix.lower() or "no suffix" for path in others)
     kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(counts.items()))
-    deeper = [] if below else [path for path in everything if path.parent != folder and is_picture(path)]
-    named = [path for path in paths if path.is_dir() and path.suffix.lower() in SUFFIXES]
-    kinds_of = (
-        (others, "file", f" without the suffix of a picture: {kinds}"),
-        (deeper, "picture", " in subfolders"),
-        (named, "folder", " with the suffix of a picture"),
-    )
+    places = () if below else (path for path in paths if path.is_dir() and path not in known)
+    deeper = [path for place in places for path in _children(place) if is_picture(path)]
+    kinds_of = ((others, "file", f" without the suffix of a picture: {kinds}"), (deeper, "picture", " in subfolders"))
     said = [
         f"{len(some)} {what}{'s' * (len(some) > 1)}{more} (first: {some[0].relative_to(folder).as_posix()})"
         for some, what, more in kinds_of
@@ -124,46 +124,67 @@ def passed_over(folder: Path, below: bool = True, known: Collection[Path] = ()) 
     return f"{folder}: passed over {'; '.join(said)}" if said else None
 
 
+def _children(folder: Path) -> list[Path]:
+    """Return what lies in a folder, sorted; nothing if it is a system's, or cannot be read."""
+    try:
+        return [] if folder.name.lower() in SYSTEM_FOLDERS else sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
 def empty_folders(folder: Path) -> list[Path]:
     """Return the folders below a folder, sorted, in which and below which there is no file but system files."""
     paths = files_below(folder)
-    holding = {parent for path in paths if _is_file(path) for parent in path.parents}
-    return [path for path in paths if path.is_dir() and path not in holding and path.parent in {*holding, folder}]
+    holding = {folder, *(parent for path in paths if _is_file(path) for parent in path.parents)}
+    return [path for path in paths if path.is_dir() and path not in holding and path.parent in holding]
 
 
-def files_below(folder: Path, pattern: str = "*") -> list[Path]:
+def files_below(folder: Path, pattern: str = "*", strict: bool = False) -> list[Path]:
     """Return the paths of files and folders below a folder, sorted, except hidden ones and system files (Thumbs.db).
 
-    Links to folders are followed, but not those to a folder that the link itself lies in.
+    Links to folders are followed, but not those to a folder that the link itself lies in, and not more than MOST_LINKS
+    of them, one below the other.
 
     Args:
         folder: the folder; if it does not exist, no paths are returned.
         pattern: pattern of the file names, such as `*.json`; upper and lower case are the same.
+        strict: whether a folder that cannot be read is an error; otherwise it is left out.
 
     Raises:
-        InputError: a folder below cannot be read.
+        InputError: a folder cannot be read, with `strict`.
     """
     wanted = re.compile(fnmatch.translate(pattern), re.IGNORECASE)
-    found: list[Path] = []
-    for place, folders, files in os.walk(folder, onerror=_refuse, followlinks=True) if folder.is_dir() else ():
-        here = Path(place)
-        above = {os.path.realpath(each) for each in (here, *here.parents)}
-        folders[:] = [
-            name
-            for name in folders
-            if not _is_left_by_a_system(here / name)
-            and name.lower() not in SYSTEM_FOLDERS
-            and not (os.path.islink(here / name) and os.path.realpath(here / name) in above)
-        ]
-        names = [name for name in (*folders, *files) if wanted.match(name)]
-        found += [here / name for name in names if not _is_left_by_a_system(here / name)]
-    return sorted(found)
+    found = _walked(folder, (os.path.realpath(folder),), MOST_LINKS, strict) if folder.is_dir() else ()
+    return sorted(path for path in found if wanted.match(path.name))
 
 
-def _refuse(error: OSError) -> None:
-    if isinstance(error, FileNotFoundError):
+def _walked(folder: Path, chain: tuple[str, ...], links: int, strict: bool) -> Iterator[Path]:
+    """Yield what lies below a folder.
+
+    `chain`: real paths from the first folder to this one; `links`: how many links may still be followed.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            found = list(entries)
+    except FileNotFoundError:
         return  # removed meanwhile, as in a watched folder
-    raise InputError(f"{error.filename}: expected a folder that can be read, got: {error.strerror}") from None
+    except OSError as error:
+        if strict:
+            raise InputError(f"{folder}: expected a folder that can be read, got: {error.strerror}") from None
+        return
+    for entry in found:
+        path = folder / entry.name
+        if _is_left_by_a_system(path):
+            continue
+        if not path.is_dir():
+            yield path
+        elif entry.name.lower() not in SYSTEM_FOLDERS:
+            linked = entry.is_symlink()
+            real = os.path.realpath(path) if linked else os.path.join(chain[-1], entry.name)
+            if linked and (links == 0 or real in chain or chain[0].startswith(os.path.join(real, ""))):
+                continue
+            yield path
+            yield from _walked(path, (*chain, real), links - linked, strict)
 
 
 def _is_left_by_a_system(path: Path) -> bool:

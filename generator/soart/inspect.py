@@ -251,9 +251,9 @@ def _pictures(options: argparse.Namespace) -> list[Path]:
         _claim(path, path.stem, options.figures, taken)
     _check_free(options.out, taken)
     for folder in [path for path in options.images if path.is_dir()]:
-        if note := passed_over(folder, below=False):
+        if note := passed_over(folder, below=False, known=[options.out, options.golden]):
             print(note)
-    warn_of_members(paths, options.golden)
+    warn_of_members(paths, pictures_in(options.golden) if options.golden.is_dir() else [])
     return paths
 
 
@@ -273,7 +273,7 @@ def _parts(options: argparse.Namespace, views: tuple[str, ...]) -> dict[str, dic
     for folder in [path for path in options.images if path.is_dir()]:
         if note := passed_over(folder):
             print(note)
-    warn_of_members(files, options.golden)
+    warn_of_members(files, find_pictures(options.golden) if options.golden.is_dir() else [])
     return parts
 
 

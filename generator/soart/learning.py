@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from blender_scripts.contract.errors import InputError
 from generator.io.checksum import sha256_of
-from generator.io.pictures import files_below, find_pictures, is_picture, open_picture, passed_over, pictures_in
+from generator.io.pictures import find_pictures, open_picture, passed_over, pictures_in
 from generator.io.pin_boxes import PinBox, read_pin_boxes
 from generator.io.png_mark import has_mark
 from generator.io.view_names import parts_of, view_of
@@ -379,21 +379,27 @@ def _positions(
     return {view: (files.get(view), of.get(view), first[view]) for view in options.views}
 
 
-def warn_of_members(paths: Sequence[Path], golden: Path) -> None:
-    """Warn of pictures to inspect whose bytes are those of a picture in the folder `golden`, or below it.
+def warn_of_members(paths: Sequence[Path], golden: Sequence[Path]) -> None:
+    """Warn of pictures to inspect whose bytes are those of an OK picture, one of `golden`.
 
-    Such a picture helped to set its own limit. Nothing is printed if `golden` is the file of a saved unit space.
+    Such a picture helped to set its own limit.
     """
-    if not golden.is_dir():
-        return
-    sizes = {path.stat().st_size for path in paths if path.is_file()}
-    near = [each for each in files_below(golden) if is_picture(each) and each.is_file()]
-    known = {_digest(each) for each in near if each.stat().st_size in sizes} - {None}
-    if members := [path for path in paths if known and _digest(path) in known]:
+    sizes = {_size(path) for path in paths} & {_size(each) for each in golden}
+    known = {_digest(each) for each in golden if _size(each) in sizes} - {None}
+    members = [path for path in paths if _size(path) in sizes and _digest(path) in known]
+    if members:
         print(
-            f"warning: {len(members)} of {len(paths)} pictures to inspect are OK pictures of {golden} (first: "
+            f"warning: {len(members)} of {len(paths)} pictures to inspect are OK pictures of --golden (first: "
             f"{members[0]}): a verdict on them proves nothing"
         )
+
+
+def _size(path: Path) -> int | None:
+    """Size of a file in bytes; None if it is gone."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
 
 
 def _digest(path: Path) -> str | None:

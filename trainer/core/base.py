@@ -17,7 +17,7 @@ _CLONE = Path(__file__).resolve().parents[2]
 
 
 def begun_with(init: str | None, kind: str) -> str | None:
-    """Return the run that `--init` names: of the word or the folder of a base its run; else the value itself.
+    """Return the run that `--init` names: the base's run, if it names a base; else the value itself.
 
     Args:
         init: Value of --init: the word `base` (a run in a folder of this name is that run), or the path of a base's

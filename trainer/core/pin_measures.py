@@ -25,8 +25,8 @@ PRESENCE = 2  # scores of the layer: missing, there; those of `AXES` follow
 SMALLEST_SCALE_MM = 0.01
 NONE = torch.zeros((0, PIN_COLUMNS))  # the pins of a picture that states none
 LACKING = (
-    "--measure-weight: the dataset does not state tips and displacements of pins (`objects` without values in tip_px, "
-    "dx_mm, dy_mm and retraction_mm), so it trains without them; a dataset built from renders by this version has them"
+    "measures of pins do not teach (--measure-weight): the dataset does not state them (`objects` without values in "
+    "tip_px, dx_mm, dy_mm and retraction_mm), as one built from renders by this version does"
 )
 
 

@@ -78,6 +78,9 @@ def settings_of(args: argparse.Namespace) -> DetectionConfig:
             for option, name in LORA.items()
             if name in given
         ]
+    scaffold = given.get("scaffold", DetectionConfig().scaffold)
+    if given.get("measure_weight") and not scaffold:
+        problems.append("--measure-weight: expected --scaffold above 0, got 0, with which no measures are learned")
     digits = given.get("digits", "as-is")
     if digits == "varied" and given.get("input") == "nsoart":
         problems.append("--digits varied: expected --input image, got nsoart, whose pictures show no texts as they are")

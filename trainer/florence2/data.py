@@ -22,7 +22,7 @@ from trainer.core.held_out import positions_by_scene
 from trainer.core.pin_measures import measured_pins
 from trainer.core.split import Pictures
 from trainer.florence2.samples import Sample
-from trainer.florence2.truth import Truth, truth_of
+from trainer.florence2.truth import Truth, is_visible, truth_of
 from trainer.vit.network.letterbox import rgb
 from trainer.vit.network.model import OK_CLASS
 
@@ -195,6 +195,6 @@ def sample_of(split: DetectionSplit, index: int, size: tuple[int, int], classes:
 
 
 def measures_of(truth: Truth, size: tuple[int, int]) -> Tensor:
-    """Return (Q, 6) the pins whose measures the dataset states: see `Sample`; `size` (W, H) is that of the network."""
+    """Return (Q, 6) the visible pins whose measures are stated: see `Sample`; `size` (W, H) is that of the network."""
     across, down = size[0] / truth.size[0], size[1] / truth.size[1]
-    return measured_pins(truth.objects, lambda x, y: (x * across, y * down))
+    return measured_pins(filter(is_visible, truth.objects), lambda x, y: (x * across, y * down))

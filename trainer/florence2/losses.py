@@ -24,7 +24,7 @@ from trainer.florence2.run import DetectionConfig
 from trainer.vit.network.model import OK_CLASS
 
 # Names of a batch's losses, as in metrics.csv; there a loss that is not computed is 0.
-LOSSES = ("loss", "answer", "cells", "guide", "good", "measures")
+LOSSES = ("loss", "answer", "cells", "guide", "good", "measure")
 
 
 class DetectionLosses(nn.Module):
@@ -74,7 +74,7 @@ class DetectionLosses(nn.Module):
 
         Returns:
             `loss` to train on; `answer`, cross-entropy of the answer; `own`, the loss that transformers computes;
-            `logits`; with auxiliary losses also `cells`, `guide` (attention), `good` (OK pins) and `measures`.
+            `logits`; with auxiliary losses also `cells`, `guide` (attention), `good` (OK pins) and `measure`.
         """
         corners = None if batch.corners is None else batch.corners // self.cell
         with self.guide[0].watching(self.head is not None) as maps, placed(plain(self.model), corners):
@@ -95,8 +95,8 @@ class DetectionLosses(nn.Module):
         losses["loss"] = losses["loss"] + self.weight * auxiliary
         if self.measure_head is not None:
             said = self.measure_head(tokens[targets.pictures, targets.cells]).float()
-            losses["measures"] = measure_loss(said, targets.pins, self.scale)
-            losses["loss"] = losses["loss"] + self.measure_weight * losses["measures"]
+            losses["measure"] = measure_loss(said, targets.pins, self.scale)
+            losses["loss"] = losses["loss"] + self.measure_weight * losses["measure"]
         return losses
 
     def _guide_loss(self, maps: list[Tensor], labels: Tensor, batch: Batch) -> Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from trainer.core import plots
-from trainer.core.plots import save_figure
+from trainer.core.plots import legend_below, save_figure
 
 
 def curves(rows: Sequence[Mapping[str, object]], ceiling: float | None, path: Path) -> None:
@@ -54,7 +54,7 @@ def curves(rows: Sequence[Mapping[str, object]], ceiling: float | None, path: Pa
     for axes in (loss, score, verdicts):
         axes.set_xlabel("training pictures shown")
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=8)
+        legend_below(axes)
         if len(rows) > 1:
             upper = axes.secondary_xaxis(
                 "top", functions=(lambda x, k=steps[-1] / shown[-1]: x * k, lambda x, k=steps[-1] / shown[-1]: x / k)

@@ -68,6 +68,13 @@ class Truth:
         return self.factors.get("scene", ""), tuple(pin.address for pin in self.targets)
 
 
+def is_visible(each: "ObjectRow") -> bool:
+    """Whether a picture shows enough of an object to learn from it: of a hidden one it shows what hides it."""
+    from generator.dataset.labels import OBSERVABLE_SHARE
+
+    return each.area > 0 and (each.visible is None or each.visible >= OBSERVABLE_SHARE)
+
+
 def _answer_of(objects: "Sequence[ObjectRow]", least_visible: float) -> list[int]:
     """Indices of the objects that the `<OD>` answer names.
 

@@ -1,5 +1,6 @@
 import ast
 import io
+import os
 import re
 import struct
 import zlib
@@ -18,6 +19,7 @@ from generator.io.pictures import (
     decoded,
     eight_bit,
     empty_folders,
+    files_below,
     find_pictures,
     open_picture,
     open_upright,
@@ -333,15 +335,14 @@ def test_the_pictures_of_a_folder(tmp_path):
     assert pictures_in(tmp_path) == sorted(tmp_path / name for name in names[:-1])
     kinds = r"1 \.part, 1 \.txt, 1 no suffix \(first: below/e.png.part\)"
     assert re.search(r"passed over 3 files without the suffix of a picture: " + kinds, passed_over(tmp_path) or "")
-    assert (passed_over(tmp_path) or "").endswith("; 1 folder with the suffix of a picture (first: folder.png)")
     assert re.search(
         r"over 2 files .*; 1 picture in subfolders \(first: below/", passed_over(tmp_path, below=False) or ""
     )
-    (tmp_path / "folder.png").rmdir()
-    assert passed_over(tmp_path / "below", False, [tmp_path / "below" / "e.png.part"]) is None
+    own = [tmp_path / "f", tmp_path / "notes.txt", tmp_path / "below"]
+    assert passed_over(tmp_path, False, own) is None
 
 
-def test_links_are_followed_and_broken_ones_are_not_lost(tmp_path: Path):
+def test_links_are_followed_and_broken_ones_are_not_lost(tmp_path: Path, monkeypatch):
     real, source = tmp_path / "real", tmp_path / "source"
     (real / "deep").mkdir(parents=True)
     (real / "deep" / "a.png").touch()
@@ -353,9 +354,39 @@ def test_links_are_followed_and_broken_ones_are_not_lost(tmp_path: Path):
     (source / "OK" / "gone.txt").symlink_to(tmp_path / "nowhere.txt")
     found = [source / "BENDNG" / "deep" / "a.png", source / "OK" / "gone.png"]
     assert find_pictures(source) == found
+    (source / "OK" / "up").symlink_to(tmp_path.parent)
+    monkeypatch.chdir(source)  # a relative path leads out of nothing either
+    assert find_pictures(Path()) == [each.relative_to(source) for each in found]
+    assert find_pictures(Path("../source/OK")) == [Path("../source/OK/gone.png")]
     assert "over 1 file without the suffix of a picture: 1 .txt (first: OK/gone.txt)" in (passed_over(source) or "")
     with pytest.raises(InputError, match=r"gone\.png: .*No such file"):
         decoded(found[1], str(found[1]))
+
+
+def test_a_folder_that_cannot_be_read_is_an_error_only_for_who_reads_it(tmp_path: Path, monkeypatch):
+    for name in ("a.png", "private/b.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    real = os.scandir
+
+    def scandir(path):
+        if Path(path).name == "private":
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr("os.scandir", scandir)
+    with pytest.raises(InputError, match=r"private: expected a folder that can be read, got: Permission denied"):
+        find_pictures(tmp_path)
+    assert [path.name for path in files_below(tmp_path)] == ["a.png", "private"]
+
+
+def test_links_among_folders_end(tmp_path: Path):
+    for name in "abcdefgh":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.png").touch()
+        for other in set("abcdefgh") - {name}:
+            (tmp_path / name / f"to_{other}").symlink_to(tmp_path / other)
+    assert len(find_pictures(tmp_path)) == 8 * (1 + 7 + 7 * 6 + 7 * 6 * 5)
 
 
 def test_folders_without_files_are_found(tmp_path: Path):

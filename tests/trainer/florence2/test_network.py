@@ -231,10 +231,10 @@ def test_frozen_parameters_do_not_move_and_the_head_is_not_kept(model, collator)
     )
     assert targets.cells.tolist() == [0, 2] and targets.pins[:, 2].tolist() == [1, 0]  # the third lies outside
     losses = trainee(batch, targets)
-    assert set(losses) == {"own", "logits", "answer", "loss", "cells", "guide", "good", "measures"}
+    assert set(losses) == {"own", "logits", "answer", "loss", "cells", "guide", "good", "measure"}
     trainee.measure_weight = 2.0
     more = trainee(batch, targets)["loss"] - losses["loss"]
-    assert float(more.detach()) == pytest.approx(float(losses["measures"].detach()), rel=1e-4)
+    assert float(more.detach()) == pytest.approx(float(losses["measure"].detach()), rel=1e-4)
     losses["loss"].backward()
     optimizer = torch.optim.AdamW(parameter_groups(trainee, 0.1), lr=1e-2)
     optimizer.step()
