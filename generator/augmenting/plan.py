@@ -24,7 +24,7 @@ from blender_scripts.contract.text_file import read_text
 from generator.dataset.folder import read_rows, split_files
 from generator.io.file_names import existing
 from generator.io.mask_files import note_on_masks, split_masks
-from generator.io.pictures import find_pictures, open_upright
+from generator.io.pictures import find_pictures, open_upright, passed_over
 from generator.io.processes import processes
 
 OPERATIONS = ("cut", "reverse", "plus90", "light", "warp")
@@ -133,7 +133,8 @@ def plan_folder(folder: Path, more: tuple[str, ...] = (), workers: int | None = 
     if (folder / SETTINGS).is_file():
         raise InputError(f"{folder}: expected a folder of originals, got one of copies that `generator augment` made")
     paths, masks = split_masks(find_pictures(folder), folder)
-    sys.stderr.write("".join(f"{note}\n" for note in note_on_masks(masks, folder)))
+    notes = [*note_on_masks(masks, folder), passed_over(folder)]
+    sys.stderr.write("".join(f"{note}\n" for note in notes if note))
     lines, problems = [], []
     chunks = [paths[first : first + 64] for first in range(0, len(paths), 64)]
     with (

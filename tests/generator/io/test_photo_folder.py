@@ -7,7 +7,7 @@ from generator.__main__ import main
 from generator.io.photo_folder import photographs_in
 
 
-def test_a_folder_without_pictures_names_itself_and_its_files(tmp_path):
+def test_a_folder_without_pictures_names_itself_and_its_files(tmp_path, capsys):
     with pytest.raises(InputError, match=r"expected at least one picture \(.*\), got none$"):
         photographs_in(tmp_path)
     (tmp_path / "x.txt").touch()
@@ -18,6 +18,7 @@ def test_a_folder_without_pictures_names_itself_and_its_files(tmp_path):
     assert told.endswith("got none: passed over 1 file without the suffix of a picture: 1 .txt (first: x.txt)")
     (tmp_path / "a.png").touch()
     assert photographs_in(tmp_path) == [tmp_path / "a.png"]
+    assert capsys.readouterr().err == f"{told.partition(':')[0]}: {told.partition('none: ')[2]}\n"
 
 
 @pytest.mark.parametrize(
