@@ -190,7 +190,7 @@ class Execution:
         words += ["--seed", str(run.seed), "--threads", str(self.threads), "--device", self.device]
         # The study was done before these settings were the defaults; what a run's options say comes later and wins.
         earlier = ("--no-balanced", "--measure-weight", "0", "--views", "single")
-        words += earlier if run.trainer == "vit" else ("--digits", "as-is", "--measure-weight", "0")
+        words += earlier if run.trainer == "vit" else ("--digits", "as-is")
         words += run.options
         if begin is not None:
             words += ["--model", str(begin / "model")] if run.trainer == "florence2" else ["--init", str(begin)]

@@ -49,7 +49,6 @@ def test_florence2_trains_on_pictures_as_they_are(runs, tmp_path, commands):
     trained = [words for words in commands.said if words[1] == "trainer.florence2"]
     said = [words[len(words) - words[::-1].index("--digits")] for words in trained]  # the last one counts
     assert said == ["as-is", "as-is", "printed"]
-    assert {words[words.index("--measure-weight") + 1] for words in trained} == {"0"}  # as when the study was done
 
 
 def test_a_run_that_two_questions_share_is_done_once(runs, tmp_path, commands):

@@ -165,12 +165,11 @@ class DetectionConfig(Settings):
         earlier=512,
     )
     measure_weight: float = setting(
-        1.0,
+        0.0,
         "weight of the auxiliary loss from measures, which teaches displacement in mm and presence of each pin, "
         "if the dataset states them and --scaffold is not 0; 0: none",
         ge=0,
         le=1000,
-        published=0.0,
         earlier=0.0,
     )
 

@@ -145,7 +145,6 @@ def test_the_published_defaults_go_by_mode():
         "close_ups": 0,
         "ema": 0.999,
         "lr": 5e-5,
-        "measure_weight": 0,
     }
 
 
@@ -155,7 +154,7 @@ def test_sections_of_the_first_version_are_read_with_the_values_of_then():
     training = section(TrainingConfig, FIRST_TRAINING, "training")
     assert training == TrainingConfig(epochs=3, threads=2, input="nsoart", rows="all")
     assert section(DetectionConfig, FIRST_DETECTION, "training") == DetectionConfig(
-        mode="lora", rank=4, digits="as-is", digits_share=1.0, measure_weight=0.0
+        mode="lora", rank=4, digits="as-is", digits_share=1.0
     )
     detector = section(Detector, DETECTOR, "detector")
     assert detector == Detector(("NG", "OK"), (64, 32), 0.5, {"s": ["r1c1"]}, False, "image")

@@ -42,7 +42,7 @@ def examples_of(data, config: DetectionConfig) -> Examples:
 
 @pytest.mark.parametrize("close_ups", [False, True])
 def test_pins_move_with_the_pixels_and_turn_over_in_a_mirror(dataset, close_ups):
-    examples = examples_of(detection_of(dataset), DetectionConfig())
+    examples = examples_of(detection_of(dataset), DetectionConfig(measure_weight=1.0))
     generator = torch.Generator().manual_seed(0)
     seen, turned = {0: 0, 1: 0}, set()
     for _ in range(12):
@@ -78,12 +78,13 @@ def test_measures_without_the_auxiliary_losses_are_refused(dataset, tmp_path, ca
 
 def test_the_scale_is_that_of_the_pins_that_train(dataset, capsys):
     data = detection_of(dataset)
-    scale = examples_of(data, DetectionConfig()).measure_scale()
+    scale = examples_of(data, DetectionConfig(measure_weight=1.0)).measure_scale()
     found = [each for truth in data.splits["train"].truths for each in truth.objects if each.tip_px is not None]
     offsets = torch.tensor([each.dx_mm for each in found])
     assert float(scale[0]) == pytest.approx(float(offsets.std(correction=0)))
-    for off in ({"measure_weight": 0.0}, {"scaffold": 0.0}):
-        assert examples_of(data, DetectionConfig(**off)).measure_scale() is None
+    for weight, scaffold in ((0.0, 1.0), (1.0, 0.0)):
+        config = DetectionConfig(measure_weight=weight, scaffold=scaffold)
+        assert examples_of(data, config).measure_scale() is None
     assert LACKING not in capsys.readouterr().out
 
 
@@ -94,7 +95,7 @@ def losses_of(run: Path) -> list[float]:
 
 def trained(data: Path, run: Path, *more: str) -> list[float]:
     words = ["--model", "tiny", "--batch-size", "4", "--threads", "1", "--device", "cpu", "--lr", "3e-3"]
-    words += ["--evaluate-every", "99", "--close-ups", "0", "--no-augment", *more]
+    words += ["--evaluate-every", "99", "--close-ups", "0", "--no-augment", "--measure-weight", "1", *more]
     assert command.main(["--data", str(data), "--out", str(run), *words]) == 0
     return losses_of(run)
 

@@ -217,7 +217,7 @@ def test_a_share_is_not_exceeded_but_by_one_block(model, share):
 
 
 def test_frozen_parameters_do_not_move_and_the_head_is_not_kept(model, collator):
-    config = DetectionConfig(scaffold=1.0)
+    config = DetectionConfig(scaffold=1.0, measure_weight=1.0)
     choose_parameters(model, "decoder")
     trainee = DetectionLosses(model, config, collator, scale=torch.tensor([0.1, 0.1, 0.2])).eval()
     before = {n: p.detach().clone() for n, p in trainee.named_parameters()}
