@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import TextIO
 
-from blender_scripts.contract.progress_lines import ProgressLines
+from blender_scripts.contract.progress_lines import LEAST_S, ProgressLines, RecentRate
 
 _CELLS = 28
 
@@ -19,15 +18,13 @@ class Progress:
         self.done = 0
         self.stream = stream or sys.stderr
         self.enabled = self.stream.isatty()
-        self.start = time.monotonic()
-        self._lines = ProgressLines(total)
+        self._rate, self._lines = RecentRate(), ProgressLines(total)
 
     def advance(self) -> None:
         """Count one more row as done, and redraw the bar or, now and then, print a line."""
         self.done += 1
         if self.enabled:
-            passed = max(time.monotonic() - self.start, 1e-9)
-            rate = self.done / passed
+            rate = self._rate.per_s(self.done, LEAST_S)
             left = round((self.total - self.done) / rate)
             filled = _CELLS * self.done // max(self.total, 1)
             bar = "#" * filled + "." * (_CELLS - filled)

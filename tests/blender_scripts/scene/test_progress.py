@@ -17,3 +17,19 @@ def test_in_a_pipe_a_line_is_printed_now_and_then(monkeypatch: pytest.MonkeyPatc
         progress.advance()
     progress.close()
     assert stream.getvalue().startswith("1 of 2 pictures (50%), ") and stream.getvalue().count("\n") == 1
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_rows_that_are_kept_do_not_count_in_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(progress_lines.time, "monotonic", lambda: now)
+    stream = Terminal()
+    progress = Progress(1000, stream)
+    for row_s in [*[0.0] * 900, *[10.0] * 5]:
+        now += row_s
+        progress.advance()
+    assert stream.getvalue().rpartition("\r")[2].endswith("905/1000  0.10 pictures/s  15:50 left ")
