@@ -37,7 +37,7 @@ class PictureProgress:
             self.write(line)
 
     def write(self, line: str) -> None:
-        """Print a line above the bar; none any more after the first that nobody reads: that must not end a rendering."""
+        """Print a line above the bar. If nobody reads it any more, no other follows, and the rendering continues."""
         if self._is_read:
             self._is_read = False
             with contextlib.suppress(OSError):
