@@ -124,7 +124,7 @@ class OutputFolder:
             return None
         return (
             f"{self.root}: rows not chosen now whose manifest row or scene was edited since they were rendered: "
-            f"{len(edited)} (such as {edited[0]}). They stay as they are (`build` refuses them): render them, too"
+            f"{len(edited)} (such as {edited[0]}). They stay as they are (`build` may refuse them): render them, too"
         )
 
     def finished(self, run: Run, row_sha256: str) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,11 @@ def made_with(record: dict[str, Any]) -> RenderSettings | None:
     return None
 
 
+def row_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of a record, by column; older records have no column `world`: there was only `SCENE`."""
+    return {"world": SCENE, **record["row"]}
+
+
 def is_edited(record: dict[str, Any], run: Run, connector: Connector) -> bool:
     """Return whether a manifest row or its scene was edited since its record was made.
 
@@ -79,8 +85,7 @@ def is_edited(record: dict[str, Any], run: Run, connector: Connector) -> bool:
     """
     if record["renderer"] != RENDERER:
         return False
-    # Older records have no world.
-    return {"world": SCENE, **record["row"]} != run.row() or record.get("scene_sha256") != connector.sha256
+    return row_of(record) != run.row() or record.get("scene_sha256") != connector.sha256
 
 
 def _row_sha256(
@@ -119,7 +124,7 @@ def difference(record: dict[str, Any], head: dict[str, Any]) -> str:
     """
     if record["renderer"] != head["renderer"]:
         return f"renderer version {shown(record['renderer'])}, now {shown(head['renderer'])}"
-    before = {"world": SCENE, **record["row"]}  # older records have no such column
+    before = row_of(record)
     if any(before.get(key) != head["row"][key] for key in PICTURE_COLUMNS):
         return "the manifest row was edited"
     if record.get("scene_sha256") != head["scene_sha256"]:

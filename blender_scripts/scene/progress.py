@@ -2,45 +2,49 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-import time
 from typing import TextIO
 
-from blender_scripts.contract.progress_lines import ProgressLines
+from blender_scripts.contract.progress_lines import LEAST_S, ProgressLines, RecentRate
 
 _CELLS = 28
 
 
 class Progress:
-    """Shows the progress over `total` rows on stderr."""
+    """Shows the progress over `total` rows on stderr, until nobody reads it: that must not end a rendering."""
 
     def __init__(self, total: int, stream: TextIO | None = None) -> None:
         self.total = total
         self.done = 0
         self.stream = stream or sys.stderr
         self.enabled = self.stream.isatty()
-        self.start = time.monotonic()
-        self._lines = ProgressLines(total)
+        self._is_read = True
+        self._rate, self._lines = RecentRate(), ProgressLines(total)
 
     def advance(self) -> None:
         """Count one more row as done, and redraw the bar or, now and then, print a line."""
         self.done += 1
         if self.enabled:
-            passed = max(time.monotonic() - self.start, 1e-9)
-            rate = self.done / passed
+            rate = self._rate.per_s(self.done, LEAST_S)
             left = round((self.total - self.done) / rate)
             filled = _CELLS * self.done // max(self.total, 1)
             bar = "#" * filled + "." * (_CELLS - filled)
-            self.stream.write(
+            self._write(
                 f"\r[{bar}] {self.done}/{self.total}  {rate:.2f} pictures/s  {left // 60}:{left % 60:02d} left "
             )
-            self.stream.flush()
         elif (line := self._lines.line(self.done)) is not None:
-            self.stream.write(f"{line}\n")
-            self.stream.flush()
+            self._write(f"{line}\n")
 
     def close(self) -> None:
         """End the line of the bar."""
         if self.enabled:
-            self.stream.write("\n")
-            self.stream.flush()
+            self._write("\n")
+
+    def _write(self, text: str) -> None:
+        if self._is_read:
+            self._is_read = False
+            with contextlib.suppress(OSError):
+                self.stream.write(text)
+                self.stream.flush()
+                self._is_read = True

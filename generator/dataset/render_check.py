@@ -11,8 +11,8 @@ from typing import Any
 from PIL import Image
 
 from blender_scripts.contract.errors import InputError, shown
-from blender_scripts.contract.world import SCENE
 from blender_scripts.manifest.reader import Run
+from blender_scripts.manifest.record import row_of
 from generator.io.pictures import decoded
 
 
@@ -33,8 +33,8 @@ def differences(record: Mapping[str, Any], run: Run, manifest: str, path: Path) 
     Returns:
         One message on each column that differs, and one if the run name does.
     """
-    # Records of renderer 4 and older have no fixture: their seed was that of the placing too. Older ones have no world.
-    expected, got = run.row(), {"fixture": record["row"].get("seed"), "world": SCENE, **record["row"]}
+    # Records of renderer 4 and older have no fixture: their seed was that of the placing too.
+    expected, got = run.row(), {"fixture": record["row"].get("seed"), **row_of(record)}
     problems = [
         f"{shown_path(path)}: expected {name} {expected.get(name)!r} as in {manifest}, got {got.get(name)!r}: "
         "render again"

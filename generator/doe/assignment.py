@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -15,9 +16,12 @@ from generator.doe.part_class import rejection
 from generator.doe.row import Row
 from generator.doe.spec import SplitSpec
 
-# A kind is skipped for a scene, housing, terminal and marking if none of the first FEW random defects gives a valid
-# part, and then fewer than LEAST of PROBES: of rarer kinds, the 400 tries for a row (`drawing.TRIES`) might find none.
-FEW, PROBES, LEAST = 12, 120, 3
+# A kind is skipped for a scene, housing, terminal and marking if none of the first FIRST_DRAWS random defects gives a
+# valid part, and then fewer than LEAST_VALID of DRAWS: of rarer kinds, the 400 tries for a row (`drawing.TRIES`) might
+# find none. It is skipped at once after FIRST_DRAWS that were all refused whatever their values are.
+FIRST_DRAWS, DRAWS, LEAST_VALID = 12, 120, 3
+# Such as "expected twisted@r1c1:angle_deg=35 at a terminal that is not round, got …": no other value helps.
+_UNFIT = re.compile(r"expected \S+@\S+ at a ")
 
 
 class Balancer:
@@ -150,24 +154,27 @@ class Assignment:
         return [label for label in self.spec.defects if not found.get(label, True)]
 
     def _probe(self, row: Row, label: str, split: SplitSpec, names: Sequence[str]) -> bool:
-        """Whether enough random defects of the kind give a valid part of the kind's class: see FEW."""
+        """Whether enough random defects of the kind give a valid part of the kind's class: see FIRST_DRAWS."""
         source = self.spec.random("shows", *names)
         defect, connector = self.spec.defects[label], self.scenes.connector(row.levels["scene"])
         block = Balancer(dict.fromkeys(self.scenes.block(row.levels["scene"], split.positions), 1.0), source)
         wanted = OK if row.wanted == OK else class_of_kind(defect.kind)
         drawn = drawn_values(self.spec, label, wanted)
-        valid = 0
-        for tries in range(1, PROBES + 1):
+        valid, may_fit = 0, False
+        for tries in range(1, DRAWS + 1):
             probe = Row(row.split, wanted, row.levels, row.unit)
             try:
                 target = self.target(probe, defect.at, label, block)
             except InputError:
                 return False  # no two neighbours in this block
             text = defect_text(target, defect, drawn, [source.random() for _ in drawn], connector)
-            if rejection(wanted, row.variant, [text], self.spec.first_part, connector) is None:
-                valid += 1
-                if tries <= FEW or valid == LEAST:
-                    return True
+            reason = rejection(wanted, row.variant, [text], self.spec.first_part, connector)
+            valid += reason is None
+            if valid and (tries <= FIRST_DRAWS or valid == LEAST_VALID):
+                return True
+            may_fit = may_fit or reason is None or not _UNFIT.match(reason)
+            if LEAST_VALID - valid > DRAWS - tries or (tries == FIRST_DRAWS and not may_fit):
+                return False
         return False
 
     def _has(self, row: Row, label: str) -> bool:

@@ -24,7 +24,7 @@ from blender_scripts.contract.errors import InputError
 from blender_scripts.contract.world import WORLDS
 from blender_scripts.manifest.reader import OPTIONAL, REQUIRED, Manifest, read_manifest
 from generator.dataset.labels import class_of_kind
-from generator.doe.assignment import LEAST, PROBES, Assignment
+from generator.doe.assignment import DRAWS, LEAST_VALID, Assignment
 from generator.doe.blocks import SceneBlocks
 from generator.doe.check import add_scenes_argument, summary
 from generator.doe.drawing import Drawing
@@ -165,7 +165,7 @@ def _missing_kinds(spec: Spec, assignment: Assignment, rows: Sequence[Row]) -> l
             [
                 f"{spec.path.name}: defects.{label}: expected a kind of defect that is possible with a scene, housing, "
                 f"terminal, marking and positions of the design, got one{_sizes(spec.defects[label])} of which "
-                f"fewer than {LEAST} of {PROBES} random draws for each gave a part"
+                f"fewer than {LEAST_VALID} of {DRAWS} random draws for each gave a part"
                 for label in impossible
             ]
         )

@@ -88,8 +88,9 @@ def outline_of(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
 def moved_segmentation(segmentation: Any, size: tuple[int, int], move: Similarity, out: tuple[int, int]) -> Any:
     """Return a COCO segmentation as it is in a resampled picture, in the form of `pixels_of`.
 
-    Polygons remain polygons, unless one reaches so far beyond the picture that `pixels_of` would refuse it, or they are
-    so thin that no pixel would remain. A mask of which a pixel's middle lies in the resampled picture keeps a pixel.
+    Polygons remain polygons, unless one reaches so far beyond the picture that `pixels_of` would refuse it, or is so
+    thin that none of its pixels would remain. Each pixel of the mask whose middle lies in the resampled picture is
+    kept there, at its place, so that thin lines stay whole.
 
     Args:
         segmentation: as in `pixels_of`, valid for a picture of `size` px.
@@ -97,20 +98,27 @@ def moved_segmentation(segmentation: Any, size: tuple[int, int], move: Similarit
         move: map from px of the picture to px of the resampled one.
         out: (W, H) of the resampled picture in px.
     """
+
+    def _is_lost(polygon: list[float], moved: list[float]) -> bool:
+        if _is_far_outside(moved, out):
+            return True
+        return not _filled([moved], out).any() and bool(_landed(_filled([polygon], size), move, out).any())
+
+    pixels = pixels_of(segmentation, size)
     if isinstance(segmentation, list):
         polygons = [move.apply(np.array(polygon, float).reshape(-1, 2)).ravel().tolist() for polygon in segmentation]
-        if not any(_is_far_outside(polygon, out) for polygon in polygons) and _filled(polygons, out).any():
+        if not any(map(_is_lost, segmentation, polygons)):
             return polygons
-    back, pixels = move.inverse(), pixels_of(segmentation, size)
+    back = move.inverse()
     (a, b), (c, d) = back.linear.tolist()
     coefficients = (a, b, back.shift.real, c, d, back.shift.imag)
     mask = Image.fromarray(pixels.astype(np.uint8))
     resampled = np.asarray(mask.transform(out, Image.Transform.AFFINE, coefficients)) > 0
-    return run_lengths(resampled if resampled.any() else _landed(pixels, move, out))
+    return run_lengths(resampled | _landed(pixels, move, out))
 
 
 def _landed(pixels: np.ndarray, move: Similarity, out: tuple[int, int]) -> np.ndarray:
-    """Return the pixels (H, W) of a resampled picture where middles of a mask's pixels lie: all of a thin line."""
+    """Return the pixels (H, W) bool of a resampled picture where middles of a mask's pixels lie."""
     rows, columns = np.nonzero(pixels)
     places = np.floor(move.apply(np.stack([columns, rows], axis=1) + 0.5)).astype(int)
     places = places[((places >= 0) & (places < out)).all(axis=1)]

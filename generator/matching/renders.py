@@ -137,9 +137,10 @@ def render_all(shot: Shot, wanted: Sequence[Wanted], name: str) -> list[Rendered
         code = render.run(parser.parse_args(options))
     if code:
         lines = [line for line in said.getvalue().splitlines() if line.startswith("failed: ")]
-        got = "; ".join(line.removeprefix("failed: ") for line in lines[:1]) or f"exit code {code}"
-        place = f"{shot.path.name}: rendering for the match, step {name}"
-        raise failure(place, f"{len(wanted)} renders", f"{len(lines)} that failed, such as {got}", said.getvalue())
+        got = f"exit code {code}"
+        if lines:
+            got = f"{len(lines)} of {len(wanted)} failed (first: {lines[0].removeprefix('failed: ')})"
+        raise failure(f"{shot.path.name}: rendering for the match", "every render to succeed", got, said.getvalue())
     return [_read(OutputFolder(out), str(row["run"])) for row in rows]
 
 

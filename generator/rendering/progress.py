@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 from tqdm import tqdm
@@ -18,21 +19,27 @@ class PictureProgress:
 
     def __init__(self, total: int) -> None:
         self._bar = tqdm(total=total, unit="picture", disable=not sys.stderr.isatty())
-        self._lines, self._done = ProgressLines(total), 0
+        self._lines, self._done, self._is_read = ProgressLines(total), 0, True
 
     def __enter__(self) -> PictureProgress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.close()
+        with contextlib.suppress(OSError):
+            self._bar.close()
 
     def update(self) -> None:
         """Count one more picture as done."""
         self._done += 1
-        self._bar.update()
+        with contextlib.suppress(OSError):
+            self._bar.update()
         if self._bar.disable and (line := self._lines.line(self._done)) is not None:
             self.write(line)
 
     def write(self, line: str) -> None:
-        """Print a line above the bar."""
-        self._bar.write(line, file=sys.stderr)
+        """Print a line above the bar. If nobody reads it any more, no other follows, and the rendering continues."""
+        if self._is_read:
+            self._is_read = False
+            with contextlib.suppress(OSError):
+                self._bar.write(line, file=sys.stderr)
+                self._is_read = True

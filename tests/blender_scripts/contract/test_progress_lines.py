@@ -43,3 +43,13 @@ def test_a_rendering_of_ten_hours_does_not_flood_a_log(clock: Clock) -> None:
     found = lines(clock, 3600, 10.0)
     assert 40 < len(found) < 80
     assert found[0] == "3 of 3600 pictures (0%), 0.10/s, 9:59:30 left"
+
+
+def test_rows_that_a_resumed_rendering_keeps_do_not_count_in_the_rate(clock: Clock) -> None:
+    of, found = ProgressLines(10_000), []
+    for done in range(1, 10_000):
+        clock.now += 0.001 if done <= 9000 else 10.0
+        found.append(of.line(done))
+    said = [each for each in found if each is not None]
+    assert said[0] == "9003 of 10000 pictures (90%), 0.10/s, 2:46:10 left"
+    assert all(", 0.10/s, " in each for each in said)

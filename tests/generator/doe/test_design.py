@@ -371,6 +371,23 @@ def test_a_rare_kind_is_possible_if_a_row_will_find_it(tmp_path: Path, monkeypat
         assert problem.endswith("of which fewer than 3 of 120 random draws for each gave a part")
 
 
+def test_a_kind_that_no_value_makes_possible_is_sought_in_few_draws(tmp_path: Path, monkeypatch):
+    """A round terminal cannot twist, whatever the angle; a retraction that is too deep could be smaller."""
+    calls = Counter()
+
+    def counted(wanted, variant, texts, part, connector):
+        calls[texts[0].partition("@")[0]] += 1
+        return rejection(wanted, variant, texts, part, connector)
+
+    monkeypatch.setattr(assignment, "rejection", counted)
+    kinds = "[classes]\nOTHERNG = 1\nNUKENG = 1\n[defects.stained]\n[defects.twisted]\n[defects.missing]\n"
+    text = SPEC.replace("[positions]", f"{kinds}[defects.retracted]\nsize = [20.0, 60.0]\n[positions]")
+    text = text.replace('["plain", "ribbed"]', '"plain"').replace('["none", "numbers"]', '"none"')
+    faults_of(made, tmp_path, text.partition("[splits.validation]")[0])
+    assert calls["twisted"] == assignment.FIRST_DRAWS
+    assert calls["retracted"] == assignment.DRAWS - assignment.LEAST_VALID + 1
+
+
 def test_a_kind_that_no_picture_has_is_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     spec = tmp_path / "made.toml"
     kinds = "[defects.bent]\n[defects.missing]\n[defects.crushed]\n"

@@ -388,6 +388,26 @@ def test_a_thin_segmentation_does_not_vanish_in_a_smaller_picture(column):
     assert not pixels_of(beside, (50, 40)).any()
 
 
+def test_a_thin_diagonal_line_stays_whole_in_a_smaller_picture():
+    pixels = np.zeros((80, 100), bool)
+    pixels[np.arange(10, 50), np.arange(20, 60)] = True
+    third = Similarity(1 / 3 + 0.0j, 0.0j)
+    moved = pixels_of(moved_segmentation(run_lengths(pixels), (100, 80), third, (34, 27)), (34, 27))
+    places = {((row + 0.5) // 3, (row + 10.5) // 3) for row in range(10, 50)}
+    assert places <= set(zip(*np.nonzero(moved), strict=True))
+
+
+def test_a_thin_polygon_beside_a_large_one_keeps_its_pixels():
+    half = Similarity(0.5 + 0.0j, 0.0j)
+    large = [60.0, 10.0, 90.0, 10.0, 90.0, 50.0, 60.0, 50.0]
+    thin = [21.0, 10.0, 21.9, 10.0, 21.9, 50.0, 21.0, 50.0]
+    moved = pixels_of(moved_segmentation([large, thin], (100, 80), half, (50, 40)), (50, 40))
+    assert moved[5:25, 10].all() and moved[5:25, 30:45].all() and not moved[:, 11:30].any()
+    # Beside the resampled picture there is nothing to keep: polygons remain polygons.
+    beside = moved_segmentation([large, thin], (100, 80), Similarity(0.5 + 0.0j, -15.0 + 0.0j), (50, 40))
+    assert isinstance(beside, list) and len(beside) == 2
+
+
 def test_segmentations_move_with_the_picture():
     turned = Similarity(0.5j, complex(60.0, 5.0))
     square = [[20.0, 30.0, 40.0, 30.0, 40.0, 50.0, 20.0, 50.0]]

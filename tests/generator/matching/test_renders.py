@@ -29,8 +29,8 @@ def test_a_render_that_fails_is_one_line_and_exit_code_1(
     (line,) = capsys.readouterr().err.splitlines()
     said, _, log = line.removesuffix(")").partition(" (whole output: ")
     assert said == (
-        "connector_3x9.toml: rendering for the match, step first: expected 1 renders, got: 1 that failed, such as "
-        "first000: the renderer ended with signal SIGKILL: no luck"
+        "connector_3x9.toml: rendering for the match: expected every render to succeed, got: 1 of 1 failed (first: "
+        "first000: the renderer ended with signal SIGKILL: no luck)"
     )
     assert "no luck" in Path(log).read_text()
     Path(log).unlink()
