@@ -26,7 +26,7 @@ class Terminal(io.StringIO):
 
 def test_on_a_terminal_rows_that_are_kept_do_not_count_in_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr(progress_lines.time, "monotonic", lambda: now)
+    monkeypatch.setattr("blender_scripts.contract.progress_lines.time.monotonic", lambda: now)
     stream = Terminal()
     progress = Progress(1000, stream)
     for row_s in [*[0.0] * 900, *[10.0] * 5]:
