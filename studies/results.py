@@ -71,8 +71,8 @@ def read_table(table: Path) -> dict[str, Document]:
     if not table.exists():
         return {}
     try:
-        # Read at once: pyarrow opens a path twice, and the file may be replaced in between. In this thread alone: of 264
-        # short processes that read with pyarrow's threads, one was aborted when it ended.
+        # Read at once: pyarrow opens a path twice, and the file may be replaced in between. In this thread alone: of
+        # 264 short processes that read with pyarrow's threads, one was aborted when it ended.
         rows = pq.read_table(pa.BufferReader(table.read_bytes()), use_threads=False, pre_buffer=False).to_pylist()
     except (pa.ArrowInvalid, OSError) as error:
         raise ResultError(f"{table}: expected a Parquet table of results, got {error}") from error
