@@ -27,6 +27,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from blender_scripts.contract.errors import InputError
+from generator.io.wording import counted
 
 # Pictures of these formats are read.
 READ_SUFFIXES = (
@@ -117,7 +118,7 @@ def passed_over(folder: Path, below: bool = True, known: Collection[Path] = ()) 
     deeper = [path for place in places for path in _children(place) if is_picture(path)]
     kinds_of = ((others, "file", f" without the suffix of a picture: {kinds}"), (deeper, "picture", " in subfolders"))
     said = [
-        f"{len(some)} {what}{'s' * (len(some) > 1)}{more} (first: {some[0].relative_to(folder).as_posix()})"
+        f"{counted(len(some), what)}{more} (first: {some[0].relative_to(folder).as_posix()})"
         for some, what, more in kinds_of
         if some
     ]

@@ -1,4 +1,4 @@
-"""Lines on the progress of a long rendering: seldom, and fewer as it goes on."""
+"""Progress lines of a long rendering: at least 30 s apart, and at longer intervals as it goes on."""
 
 import pytest
 

@@ -24,6 +24,15 @@ def with_answers(rows: list[dict]) -> list[dict]:
     return rows
 
 
+def answered_dataset(make_rows, make_dataset, folder: Path, train: int, validation: int) -> Path:
+    """Write a tiny dataset with answers; `train` and `validation`: numbers of rows of its splits."""
+    splits = {
+        "train": with_answers(make_rows("train", train, 0)),
+        "validation": with_answers(make_rows("validation", validation, 1)),
+    }
+    return make_dataset(folder, splits)
+
+
 def detection_of(folder: Path, size: tuple[int, int] = (64, 32)) -> DetectionData:
     """Read a dataset's pictures, scaled to `size` (W, H) px, and their true boxes."""
     dataset, classes = read_dataset(folder, "image")

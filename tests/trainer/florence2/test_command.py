@@ -24,7 +24,7 @@ from tests.generator.reporting.page_reader import read_page
 from tests.generator.soart.golden_files import drawn_part, golden_run, write_golden
 from tests.trainer.conftest import dying_in_epoch
 from tests.trainer.core.test_distributed import together
-from tests.trainer.florence2.florence2_rows import detection_of, with_answers
+from tests.trainer.florence2.florence2_rows import answered_dataset, detection_of, with_answers
 from trainer import evaluate, predict
 from trainer.core import held_out, run_folder, time_limit
 from trainer.core.calibration import Calibration
@@ -52,11 +52,7 @@ THREE = ("--epochs", "3")
 
 @pytest.fixture(scope="module")
 def dataset(make_rows, make_dataset, tmp_path_factory) -> Path:
-    splits = {
-        "train": with_answers(make_rows("train", 8, 0)),
-        "validation": with_answers(make_rows("validation", 6, 1)),
-    }
-    return make_dataset(tmp_path_factory.mktemp("florence") / "dataset", splits)
+    return answered_dataset(make_rows, make_dataset, tmp_path_factory.mktemp("florence") / "dataset", 8, 6)
 
 
 def train(dataset: Path, run: Path, *words: str) -> int:

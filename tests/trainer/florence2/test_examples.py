@@ -12,7 +12,7 @@ pytest.importorskip("pycocotools")
 
 from safetensors import safe_open
 
-from tests.trainer.florence2.florence2_rows import detection_of, with_answers
+from tests.trainer.florence2.florence2_rows import answered_dataset, detection_of, with_answers
 from trainer.core.pin_measures import LACKING
 from trainer.florence2 import command
 from trainer.florence2.answers import Vocabulary
@@ -27,11 +27,7 @@ SIZE = (64, 32)
 
 @pytest.fixture(scope="module")
 def dataset(make_rows, make_dataset, tmp_path_factory) -> Path:
-    splits = {
-        "train": with_answers(make_rows("train", 8, 0)),
-        "validation": with_answers(make_rows("validation", 4, 1)),
-    }
-    return make_dataset(tmp_path_factory.mktemp("examples") / "dataset", splits)
+    return answered_dataset(make_rows, make_dataset, tmp_path_factory.mktemp("examples") / "dataset", 8, 4)
 
 
 def examples_of(data, config: DetectionConfig) -> Examples:
