@@ -189,8 +189,11 @@ class Execution:
         words = ["-m", f"trainer.{run.trainer}", "--data", str(data), "--out", str(out)]
         words += ["--seed", str(run.seed), "--threads", str(self.threads), "--device", self.device]
         # The study was done before these settings were the defaults; what a run's options say comes later and wins.
-        earlier = ("--no-balanced", "--measure-weight", "0", "--views", "single")
-        words += earlier if run.trainer == "vit" else ("--digits", "as-is")
+        if run.trainer == "vit":
+            words += ("--no-balanced", "--measure-weight", "0", "--views", "single")
+        else:
+            words += ("--digits", "as-is", "--region-weight", "0")
+            words += () if begin else ("--first-stage", "narrow")
         words += run.options
         if begin is not None:
             words += ["--model", str(begin / "model")] if run.trainer == "florence2" else ["--init", str(begin)]

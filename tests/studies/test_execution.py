@@ -49,6 +49,9 @@ def test_florence2_trains_on_pictures_as_they_are(runs, tmp_path, commands):
     trained = [words for words in commands.said if words[1] == "trainer.florence2"]
     said = [words[len(words) - words[::-1].index("--digits")] for words in trained]  # the last one counts
     assert said == ["as-is", "as-is", "printed"]
+    # Of the defaults that are newer than the study, none has an effect.
+    assert all(words[words.index("--region-weight") + 1] == "0" for words in trained)
+    assert all(words[words.index("--first-stage") + 1] == "narrow" for words in trained if "tiny" in words)
 
 
 def test_a_run_that_two_questions_share_is_done_once(runs, tmp_path, commands):

@@ -224,7 +224,11 @@ def _label_of(tokens: Sequence[int], v: Vocabulary) -> int:
 
 
 def parse(
-    ids: Sequence[int], vocabulary: Vocabulary, size: tuple[float, float], probabilities: Tensor | None = None
+    ids: Sequence[int],
+    vocabulary: Vocabulary,
+    size: tuple[float, float],
+    probabilities: Tensor | None = None,
+    presence: bool = True,
 ) -> list[Found]:
     """Decode the boxes of a well-formed answer; returns the boxes in px of the picture, in the answer's order.
 
@@ -233,6 +237,8 @@ def parse(
         vocabulary: The model's labels and locations as tokens.
         size: Size (W, H) of the picture in px.
         probabilities: (T, V) of each token at each of the T steps of `ids`; None: every confidence is 1.
+        presence: Whether the confidence contains the probability that the answer names a box here; without it, it says
+            only how sharp the edges are.
 
     Raises:
         ValueError: `ids` break the grammar.
@@ -248,94 +254,25 @@ def parse(
         confidence = 1.0
         if probabilities is not None and places is not None:
             named = [float(probabilities[step, ids[step]]) for step in one.named]
-            confidence = _confidence(one, bins, named, places)
+            confidence = _sharpness(one, bins, places)
+            if presence:
+                # A further box of a label has no label tokens: take the probability that any location comes here.
+                confidence *= math.prod(named) if named else float(places[one.places[0]].sum())
         found.append(Found((x1, y1, x2, y2), v.labels[one.label], confidence))
     return found
 
 
-def _confidence(one: _BoxSteps, bins: Sequence[int], named: Sequence[float], places: Tensor) -> float:
-    """Probability that a box is there times the geometric mean of its four edges' sharpness (see `EDGE_REACH`).
+def _sharpness(one: _BoxSteps, bins: Sequence[int], places: Tensor) -> float:
+    """Geometric mean of the sharpness of a box's four edges (see `EDGE_REACH`).
 
     Args:
         one: The box's steps in the answer.
         bins: Bins of its four locations.
-        named: Probabilities of its label's tokens, as generated; empty unless it is the label's first box.
         places: (T, 1000) probabilities of all locations at each step.
     """
-    # A further box of a label has no label tokens: take the probability that any location comes here.
-    presence = math.prod(named) if named else float(places[one.places[0]].sum())
     sharpness = 1.0
     for step, index in zip(one.places, bins, strict=True):
         # Relative to all locations: other tokens say nothing of where the edge lies.
         near = places[step, max(0, index - EDGE_REACH) : index + EDGE_REACH + 1].sum()
         sharpness *= float(near / places[step].sum().clamp(min=1e-12))
-    return float(presence * sharpness**0.25)
-
-
-class EndBias:
-    """Logits processor that makes the end token less likely, so that doubtful boxes are generated too.
-
-    Args:
-        eos: Id of the end token.
-        bias: Number subtracted from the end token's logit.
-    """
-
-    def __init__(self, eos: int, bias: float) -> None:
-        self.eos, self.bias = eos, bias
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        changed = scores.clone()
-        changed[:, self.eos] -= self.bias
-        return changed
-
-
-def generate(
-    model: Any,
-    inputs: dict[str, Tensor],
-    grammar: AnswerGrammar,
-    sizes: Sequence[tuple[float, float]],
-    end_bias: float = 0.0,
-) -> list[list[Found]]:
-    """Generate the answers of a batch by greedy decoding within the grammar, and drop duplicate boxes.
-
-    Args:
-        model: `Florence2ForConditionalGeneration`, in evaluation mode.
-        inputs: `pixel_values`, `input_ids`, `attention_mask`, on the model's device.
-        grammar: Decides which answers are allowed.
-        sizes: Size (W, H) of each picture in px, before it was scaled to the network's size.
-        end_bias: Number subtracted from the end token's logit; confidences are computed without it.
-
-    Returns:
-        The boxes of each picture, in px of its size in `sizes`, in the answer's order.
-    """
-    from transformers import GenerationConfig, LogitsProcessorList
-
-    v = grammar.vocabulary
-    settings = GenerationConfig(  # type: ignore[no-untyped-call]
-        max_new_tokens=grammar.max_new_tokens,
-        num_beams=1,
-        do_sample=False,
-        # Published checkpoints set it to 3, which corrupts an answer that repeats a label of three tokens.
-        no_repeat_ngram_size=0,
-        output_scores=True,
-        return_dict_in_generate=True,
-        bos_token_id=v.bos,
-        eos_token_id=v.eos,
-        pad_token_id=v.pad,
-        decoder_start_token_id=model.config.text_config.decoder_start_token_id,
-    )
-    with torch.inference_mode():
-        out = model.generate(
-            **inputs,
-            generation_config=settings,
-            prefix_allowed_tokens_fn=grammar,
-            logits_processor=LogitsProcessorList([EndBias(v.eos, end_bias)]),
-        )
-        scores = torch.stack(out.scores, 1).float()  # (B, T, V)
-        scores[:, :, v.eos] += end_bias
-        probabilities = scores.softmax(-1).cpu()
-    ids = out.sequences[:, 1:].tolist()
-    return [
-        without_duplicates(parse(row, v, size, probabilities[i]))
-        for i, (row, size) in enumerate(zip(ids, sizes, strict=True))
-    ]
+    return float(sharpness**0.25)

@@ -1,12 +1,13 @@
 """Auxiliary losses (`--scaffold`): they teach a Florence-2 with random weights where pins lie.
 
-An answer lists only a few boxes, so its loss teaches little about the places of pins. Four losses are added. A cell is
+An answer lists only a few boxes, so its loss teaches little about the places of pins. Five losses are added. A cell is
 the square of the picture that one picture token represents.
 
 - *cells*: from each picture token after the language model's encoder, a head predicts whether a pin (good or NG) lies
   in the token's cell, and the pin's class and edges. The head is removed after training.
 - *attention*: while the decoder writes a location of a box, its last two layers should attend to the box's cells.
 - *measure*: each pin's cell should state the pin's displacement and presence: see `trainer.core.pin_measures`.
+- *regions*: the decoder names what a given box contains: see `trainer.florence2.regions`.
 - *good pins*: a second, forced answer lists the boxes of the OK pins: about 100 locations; the usual answer has 8.
 
 The trained model is a plain Florence-2.
@@ -34,6 +35,7 @@ class Targets(NamedTuple):
     Args:
         categories, boxes: (B, N) and (B, N, 4) from `cell_targets`.
         pictures, cells, pins: (K,), (K,) and (K, 6) from `pin_measures.places`: K pins whose measures are stated.
+        bins, classes: (B, R, 4) and (B, R) from `regions.drawn_regions`, or `regions.NO_REGIONS`.
     """
 
     categories: Tensor
@@ -41,6 +43,8 @@ class Targets(NamedTuple):
     pictures: Tensor
     cells: Tensor
     pins: Tensor
+    bins: Tensor
+    classes: Tensor
 
 
 @contextmanager

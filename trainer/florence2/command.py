@@ -154,7 +154,8 @@ def _train(args: argparse.Namespace, begun: Beginning, device: torch.device, hol
         begun = replace(begun, settings=settings)
     rows = trainee.examples.rows
     seen = data.seen_positions(rows)
-    detector = Detector(data.classes, data.size, 0.5, seen, settings.remove_hyphens, settings.input)
+    facts = (seen, settings.remove_hyphens, settings.input, settings.reads_regions)
+    detector = Detector(data.classes, data.size, 0.5, *facts)
     trainee.self_test()
     # A run that was killed in its first epoch has no state yet: it starts again from the first epoch.
     resumes = args.resume and (args.out / run_folder.STATE).is_file()
@@ -176,7 +177,7 @@ def _train(args: argparse.Namespace, begun: Beginning, device: torch.device, hol
     show = EpochSheets(args.out, validation, settings.scheduled)
     trainee.show = show
     if share.first and not resumes:
-        show.before(answers(begun.model, validation, collator, trainee.grammar, rows=show.rows))
+        show.before(answers(begun.model, validation, collator, trainee.question, rows=show.rows))
     events = event_files.EventFiles(args.out) if args.tensorboard and share.first else None
     report = partial(say_epoch, epochs=settings.scheduled)
     loop = Loop(trainee, trainee.schedule, args.out, args.time_limit, report, events, args.began)

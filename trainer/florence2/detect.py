@@ -12,9 +12,10 @@ from PIL import Image
 
 from trainer.core.console import Progress
 from trainer.core.options import device_of
-from trainer.florence2.answers import AnswerGrammar, Found, Vocabulary, generate
+from trainer.florence2.answers import Found, Vocabulary
 from trainer.florence2.batches import Collator
 from trainer.florence2.data import DetectionSplit, stretched
+from trainer.florence2.generation import Question, generate
 from trainer.florence2.run import Detector, load_detector
 
 # Subtracted from the end token's logit, so that doubtful boxes are generated too: mAP needs them.
@@ -25,7 +26,7 @@ def answers(
     model: Any,
     split: DetectionSplit,
     collator: Collator,
-    grammar: AnswerGrammar,
+    question: Question,
     batch_size: int = 16,
     end_bias: float = END_BIAS,
     rows: Sequence[int] | None = None,
@@ -35,7 +36,7 @@ def answers(
 
     Args:
         model, split, collator: Florence-2 (set to evaluation mode), the split, and what makes the model's inputs.
-        grammar, batch_size: Decides which answers are allowed; pictures per batch.
+        question, batch_size: What the model is asked; pictures per batch.
         end_bias: Number subtracted from the end token's logit, so that doubtful boxes are found too.
         rows: Indices of the pictures; None: all.
         bar: Whether to show a progress bar.
@@ -49,7 +50,7 @@ def answers(
             some = every[start : start + batch_size]
             pixels = split.pictures.batch(some).float() / 255
             inputs = {k: v.to(device) for k, v in collator.inputs(pixels).items()}
-            found += generate(model, inputs, grammar, [split.truths[i].size for i in some], end_bias)
+            found += generate(model, inputs, question, [split.truths[i].size for i in some], end_bias)
             progress.update(len(some))
     return found
 
@@ -66,7 +67,7 @@ class Inspector:
         self.model, self.detector = model, detector
         vocabulary = Vocabulary(processor.tokenizer, detector.labels, detector.remove_hyphens)
         self.collator = Collator(processor, vocabulary, detector.classes, detector.size)
-        self.grammar = AnswerGrammar(vocabulary)
+        self.question = Question.of(self.collator, detector.regions)
 
     @classmethod
     def load(cls, run: Path, device: torch.device | None = None) -> "Inspector":
@@ -85,4 +86,4 @@ class Inspector:
             [torch.from_numpy(stretched(p, self.detector.size).copy()).float() / 255 for p in pictures]
         )
         inputs = {k: v.to(self.model.device) for k, v in self.collator.inputs(pixels).items()}
-        return generate(self.model, inputs, self.grammar, [p.size for p in pictures], END_BIAS)
+        return generate(self.model, inputs, self.question, [p.size for p in pictures], END_BIAS)

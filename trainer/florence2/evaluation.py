@@ -159,7 +159,7 @@ def frozen_of(
             raise
         return None
     split = splits["validation"]
-    found = answers(inspector.model, split, inspector.collator, inspector.grammar, batch_size, bar=True)
+    found = answers(inspector.model, split, inspector.collator, inspector.question, batch_size, bar=True)
     pictures = list(zip(split.truths, found, strict=True))
     precision = metrics.mean_average_precision(pictures, detector.labels)["map"]
     made = decision.frozen_of(
@@ -207,7 +207,7 @@ def _judged(
 ) -> tuple[list[list[Found]], Sequence[Sequence[str]]]:
     """Return the boxes found in each picture of a split, and the reasons of the gates why it cannot be judged."""
     with gates.watch(inspector.model) as watched:
-        found = answers(inspector.model, split, inspector.collator, inspector.grammar, batch_size, bar=True)
+        found = answers(inspector.model, split, inspector.collator, inspector.question, batch_size, bar=True)
     return found, own.of_split(split.pictures, watched.features) if own else ()
 
 

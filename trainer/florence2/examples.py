@@ -11,6 +11,7 @@ from trainer.florence2.auxiliary_loss import Targets, cell_targets
 from trainer.florence2.batches import Batch, Collator
 from trainer.florence2.data import DetectionData, measures_of, sample_of, training_rows
 from trainer.florence2.drawn_texts import seeded, varied
+from trainer.florence2.regions import NO_REGIONS, drawn_regions
 from trainer.florence2.run import DetectionConfig
 from trainer.florence2.samples import Sample, close_up, moved, overlay, shown
 from trainer.vit.network.model import OK_CLASS
@@ -90,7 +91,10 @@ class Examples:
         batch = self.collator(samples, good=has_auxiliary).to(self.device)
         if not has_auxiliary:
             return batch, None
-        found = (*cell_targets(samples, self.ok, grid, size), *places(_in_view(samples), size, self.cell))
+        cells = cell_targets(samples, self.ok, grid, size)
+        learned = self.config.reads_regions
+        regions = drawn_regions(samples, self.ok, self.data.size, generator) if learned else NO_REGIONS
+        found = (*cells, *places(_in_view(samples), size, self.cell), *regions)
         return batch, Targets(*(each.to(self.device) for each in found))
 
     def _sample(self, row: int, generator: torch.Generator) -> Sample:

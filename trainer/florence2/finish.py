@@ -16,15 +16,17 @@ from trainer.core.plots import operating_points
 from trainer.core.results_folder import OPERATING_POINTS
 from trainer.core.run_folder import SUMMARY, read_metrics, recorded_tolerances
 from trainer.florence2 import decision, forgetting, gates, lora, metrics, plots, sheets
-from trainer.florence2.answers import AnswerGrammar, Found
+from trainer.florence2.answers import Found
 from trainer.florence2.card import model_card
 from trainer.florence2.detect import answers
 from trainer.florence2.evaluation_page import calibration_said
 from trainer.florence2.examples import Examples
+from trainer.florence2.generation import Question
 from trainer.florence2.losses import DetectionLosses
 from trainer.florence2.network import load, trained_parameters
 from trainer.florence2.run import ADAPTER, MODEL, Detector, save_config, save_model
 from trainer.florence2.run_page import write_page
+from trainer.florence2.tiny import TinyShape
 
 
 def _store(run: Path, model: Any, processor: Any) -> None:
@@ -51,7 +53,7 @@ class Ended:
 
     network: DetectionLosses
     examples: Examples
-    source: tuple[str, Sequence[str], tuple[int, int], int]
+    source: tuple[str, Sequence[str], tuple[int, int], int, TinyShape]
     outcome: Outcome
     matched: Sequence[lora.Matched]
     peak_memory_mb: float
@@ -96,9 +98,9 @@ def _merged(run: Path, ended: Ended) -> tuple[Any, float | None]:
 def measure(run: Path, model: Any, examples: Examples) -> BestWeightsReport:
     """Choose thresholds of `model` (best weights of `run`) on validation; measure every split but `train` with them."""
     data, collator = examples.data, examples.collator
-    grammar = AnswerGrammar(collator.vocabulary)
+    question = Question.of(collator, examples.config.reads_regions)
     found = {
-        name: answers(model, split, collator, grammar, bar=True)
+        name: answers(model, split, collator, question, bar=True)
         for name, split in data.splits.items()
         if name != "train"
     }

@@ -19,12 +19,13 @@ from trainer.florence2.auxiliary_loss import (
     placed,
 )
 from trainer.florence2.batches import IGNORED, Batch, Collator
-from trainer.florence2.network import answer_loss
+from trainer.florence2.network import answer_loss, plain
+from trainer.florence2.regions import TOKENS, RegionReader, region_loss
 from trainer.florence2.run import DetectionConfig
 from trainer.vit.network.model import OK_CLASS
 
 # Names of a batch's losses, as in metrics.csv; there a loss that is not computed is 0.
-LOSSES = ("loss", "answer", "cells", "guide", "good", "measure")
+LOSSES = ("loss", "answer", "cells", "guide", "good", "measure", "region")
 
 
 class DetectionLosses(nn.Module):
@@ -60,6 +61,8 @@ class DetectionLosses(nn.Module):
         self.register_buffer("bin_of", bin_of, persistent=False)
         self.spread = config.location_smoothing
         self.measure_weight = config.measure_weight
+        self.region_weight = config.region_weight if config.reads_regions else 0.0
+        self.regions = RegionReader(collator.all_words)
         self.measure_head = None
         if scale is not None:
             self.register_buffer("scale", scale, persistent=False)
@@ -74,7 +77,7 @@ class DetectionLosses(nn.Module):
 
         Returns:
             `loss` to train on; `answer`, cross-entropy of the answer; `own`, the loss that transformers computes;
-            `logits`; with auxiliary losses also `cells`, `guide` (attention), `good` (OK pins) and `measure`.
+            `logits`; with auxiliary losses also `cells`, `guide` (attention), `good` (OK pins), `measure`, `region`.
         """
         corners = None if batch.corners is None else batch.corners // self.cell
         with self.guide[0].watching(self.head is not None) as maps, placed(plain(self.model), corners):
@@ -97,13 +100,31 @@ class DetectionLosses(nn.Module):
             said = self.measure_head(tokens[targets.pictures, targets.cells]).float()
             losses["measure"] = measure_loss(said, targets.pins, self.scale)
             losses["loss"] = losses["loss"] + self.measure_weight * losses["measure"]
+        if self.region_weight and bool((targets.classes != IGNORED).any()):
+            losses["region"] = self._region_loss(batch, targets, states)
+            losses["loss"] = losses["loss"] + self.region_weight * losses["region"]
         return losses
 
-    def _guide_loss(self, maps: list[Tensor], labels: Tensor, batch: Batch) -> Tensor:
+    def _looked_at(self, labels: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Call `looked_at` for the answers or regions `labels` of a batch."""
         shown = tuple(n // self.cell for n in reversed(batch.inputs["pixel_values"].shape[2:]))
         corners = None if batch.corners is None else batch.corners // self.cell
-        places, cells = looked_at(labels, self.bin_of, self.grid, shown, corners)  # type: ignore[arg-type]
+        return looked_at(labels, self.bin_of, self.grid, shown, corners)  # type: ignore[arg-type]
+
+    def _guide_loss(self, maps: list[Tensor], labels: Tensor, batch: Batch) -> Tensor:
+        places, cells = self._looked_at(labels, batch)
         return guide_loss(maps, places, cells) if places.any() else maps[0].sum() * 0
+
+    def _region_loss(self, batch: Batch, targets: Targets, states: Tensor) -> Tensor:
+        """Loss of the regions' classes, and of the attention on each region's cells when its class is named."""
+        mask, named = batch.inputs["attention_mask"], targets.classes != IGNORED
+        with self.guide[0].watching() as maps:
+            said = self.regions.logits(plain(self.model), states, mask, targets.bins)
+        labels = torch.where(named[..., None], self.location_ids[targets.bins], IGNORED).flatten(1)
+        _, cells = self._looked_at(labels, batch)
+        ends = [each[:, TOKENS - 1 :: TOKENS] for each in maps]
+        # `cells` has a row for each of a region's four locations; the class is named after the last one.
+        return region_loss(said, targets.classes, self.ok) + guide_loss(ends, named, cells[3::4])
 
     def _good_pins_loss(self, batch: Batch, states: Tensor) -> Tensor:
         """Loss of the list of OK pins, over its locations only, so that the model does not learn to write label OK."""
@@ -136,11 +157,6 @@ class DetectionLosses(nn.Module):
             target = (-0.5 * distance.square()).softmax(-1)
             total = total - (target * said[place][:, self.location_ids]).sum()
         return total / len(labels)
-
-
-def plain(model: Any) -> Any:
-    """Return the Florence-2 model: `model` itself, or what `model` wraps if it is PEFT's."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -144,6 +144,11 @@ def load(
     return loaded, processor
 
 
+def plain(model: Any) -> Any:
+    """Return the Florence-2 model: `model` itself, or what `model` wraps if it is PEFT's."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
 _UNIT = re.compile(
     r"(?:model\.)?(?P<part>vision_tower|multi_modal_projector|language_model\.(?:encoder|decoder|shared))"
     r"(?P<block>\.(?:layers\.\d+|blocks\.\d+\.\d+|convs\.\d+))?"

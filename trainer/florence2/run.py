@@ -172,11 +172,32 @@ class DetectionConfig(Settings):
         le=1000,
         earlier=0.0,
     )
+    region_weight: float = setting(
+        0.5,
+        "weight of the auxiliary loss from regions, which teaches to name the class of what a given box contains, if "
+        "--scaffold is not 0; found boxes get their confidence from it; 0: none",
+        ge=0,
+        le=1000,
+        published=0.0,
+        earlier=0.0,
+    )
+    first_stage: Literal["wide", "narrow"] = setting(
+        "wide",
+        "with --model tiny: channels of the image encoder's first stage, where a token is 4 x 4 px. wide: 64; narrow: "
+        "32, as in earlier versions",
+        group="model",
+        earlier="narrow",
+    )
 
     @property
     def scheduled(self) -> int:
         """Number of epochs of the schedule: those of --epochs, or as many as fit into --time-limit."""
         return self.fitted_epochs or self.epochs
+
+    @property
+    def reads_regions(self) -> bool:
+        """Whether the training teaches regions."""
+        return self.scaffold > 0 and self.region_weight > 0
 
     @classmethod
     def published(cls, mode: str) -> dict[str, Any]:
@@ -206,6 +227,7 @@ class Detector:
         seen: Addresses of the pins that are defective in a training picture, by scene.
         remove_hyphens: Whether the model writes labels without hyphens.
         input: Column of the training pictures: `image` or `nsoart`.
+        regions: Whether the model learned to name regions: see `trainer.florence2.regions`.
     """
 
     classes: tuple[str, ...]
@@ -214,6 +236,7 @@ class Detector:
     seen: dict[str, list[str]]
     remove_hyphens: bool
     input: Literal["image", "nsoart"]
+    regions: bool
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -245,6 +268,8 @@ def load_config(run: Path) -> tuple[DetectionConfig, Detector]:
     document = run_folder.read_config(path, FORMAT, VERSION, ("training", "detector", TOLERANCE))
     training = section(DetectionConfig, document.get("training"), f"{path} training")
     known = document.get("detector")
+    if isinstance(known, dict):
+        known = {"regions": False, **known}  # runs of earlier versions did not learn them
     if isinstance(known, dict) and isinstance(known.get("seen"), list):
         known = {**known, "seen": {ANY_SCENE: known["seen"]}}  # earlier versions stored addresses without their scene
     return training, section(Detector, known, f"{path} detector")

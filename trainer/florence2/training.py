@@ -17,12 +17,13 @@ from trainer.core.distributed import Share
 from trainer.core.loop import EpochScore, Schedule, Trained
 from trainer.core.run_folder import Row
 from trainer.core.time_limit import Cost, close_up_epochs, seconds_per_step
-from trainer.florence2.answers import AnswerGrammar, Found
+from trainer.florence2.answers import Found
 from trainer.florence2.auxiliary_loss import grid_of
 from trainer.florence2.batches import Collator
 from trainer.florence2.data import DetectionData
 from trainer.florence2.detect import answers
 from trainer.florence2.examples import Examples
+from trainer.florence2.generation import Question
 from trainer.florence2.losses import LOSSES, DetectionLosses, parameter_groups
 from trainer.florence2.metrics import best_threshold, counts, mean_average_precision, position_groups
 from trainer.florence2.network import check_loss
@@ -69,7 +70,7 @@ class Florence2Trainee:
         self.network = DetectionLosses(model, config, collator, self.examples.measure_scale()).to(device)
         groups = parameter_groups(self.network, config.weight_decay)
         self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98))
-        self.collator, self.grammar = collator, AnswerGrammar(collator.vocabulary)
+        self.collator, self.question = collator, Question.of(collator, config.reads_regions)
         self._per_step = config.batch_size * config.accumulate * self.share.count
         self._draws, self._close_ups = torch.Generator(), False
         self._means = dict.fromkeys(LOSSES, 0.0)
@@ -150,7 +151,7 @@ class Florence2Trainee:
         if not self.share.first:
             return EpochScore(self.unmeasured(), None)
         split, labels = self.data.splits["validation"], self.data.labels
-        self._found = found = answers(self.network.model, split, self.collator, self.grammar)
+        self._found = found = answers(self.network.model, split, self.collator, self.question)
         pictures = list(zip(split.truths, found, strict=True))
         precisions = mean_average_precision(pictures, labels)
         threshold = best_threshold(pictures)
@@ -173,7 +174,7 @@ class Florence2Trainee:
         picture = seconds_per_step(self, self.config.scheduled) * steps
         rows = range(min(4, len(split)))
         began = time.monotonic()
-        answers(self.network.model, split, self.collator, self.grammar, rows=rows)
+        answers(self.network.model, split, self.collator, self.question, rows=rows)
         measured = (time.monotonic() - began) / len(rows) * len(split)
         due = measured / self.config.evaluate_every
         # At the end all splits are measured, about as large as validation, and the model before and after is compared.

@@ -90,6 +90,7 @@ DETECTOR = {
     "seen": {"s": ["r1c1"]},
     "remove_hyphens": False,
     "input": "image",
+    "regions": False,
 }
 
 
@@ -143,6 +144,7 @@ def test_the_published_defaults_go_by_mode():
         "location_smoothing": 0,
         "scaffold": 0,
         "close_ups": 0,
+        "region_weight": 0,
         "ema": 0.999,
         "lr": 5e-5,
     }
@@ -154,10 +156,10 @@ def test_sections_of_the_first_version_are_read_with_the_values_of_then():
     training = section(TrainingConfig, FIRST_TRAINING, "training")
     assert training == TrainingConfig(epochs=3, threads=2, input="nsoart", rows="all")
     assert section(DetectionConfig, FIRST_DETECTION, "training") == DetectionConfig(
-        mode="lora", rank=4, digits="as-is", digits_share=1.0
+        mode="lora", rank=4, digits="as-is", digits_share=1.0, region_weight=0.0, first_stage="narrow"
     )
     detector = section(Detector, DETECTOR, "detector")
-    assert detector == Detector(("NG", "OK"), (64, 32), 0.5, {"s": ["r1c1"]}, False, "image")
+    assert detector == Detector(("NG", "OK"), (64, 32), 0.5, {"s": ["r1c1"]}, False, "image", False)
 
 
 def test_sections_are_written_as_ever():
@@ -187,6 +189,8 @@ def test_sections_are_written_as_ever():
         "data_sha256",
         "longest_side",
         "measure_weight",
+        "region_weight",
+        "first_stage",
     ]
     later_model = ("registers", "stem", "positions", "views", "shifts")
     assert list(asdict(ViTConfig(("NG", "OK"), 64, 32))) == [*FIRST_MODEL, *later_model]

@@ -12,10 +12,12 @@ from trainer.core.errors import InputError
 from trainer.core.loop import learning_rate
 from trainer.core.pin_measures import places
 from trainer.florence2 import auxiliary_loss, network
-from trainer.florence2.answers import AnswerGrammar, Vocabulary, generate
+from trainer.florence2.answers import Vocabulary
 from trainer.florence2.batches import IGNORED, Collator
+from trainer.florence2.generation import Question, generate
 from trainer.florence2.losses import DetectionLosses, parameter_groups
 from trainer.florence2.network import answer_loss, check_loss, check_version, choose_parameters, units
+from trainer.florence2.regions import NO_REGIONS, drawn_regions
 from trainer.florence2.run import DetectionConfig
 from trainer.florence2.samples import Sample
 from trainer.florence2.tiny import TinyShape, place_code, tiny_model, tiny_processor
@@ -79,7 +81,7 @@ def test_what_was_learned_by_heart_survives_encode_model_decode(model, collator)
     model.eval()
     # Published checkpoints set 3, which would corrupt an answer that repeats a label.
     model.generation_config.no_repeat_ngram_size = 3
-    found = generate(model, batch.inputs, AnswerGrammar(collator.vocabulary), [SIZE] * 4)
+    found = generate(model, batch.inputs, Question.of(collator, regions=False), [SIZE] * 4)
     for (boxes, labels), answer in zip(BY_HEART.values(), found, strict=True):
         true = sorted(zip(labels, [tuple(b) for b in boxes], strict=True))
         said = sorted((f.label, f.box) for f in answer)
@@ -227,14 +229,20 @@ def test_frozen_parameters_do_not_move_and_the_head_is_not_kept(model, collator)
     batch = collator(samples, good=True)
     pins = torch.tensor([[[6.0, 6.0, 1, 0.3, 0, 0], [22.0, 6.0, 0, 0, 0, 0], [99.0, 6.0, 1, 5, 5, 5]]])
     targets = auxiliary_loss.Targets(
-        *auxiliary_loss.cell_targets(samples, 2, trainee.grid, SIZE), *places(pins, SIZE, trainee.cell)
+        *auxiliary_loss.cell_targets(samples, 2, trainee.grid, SIZE),
+        *places(pins, SIZE, trainee.cell),
+        *drawn_regions(samples, 2, SIZE, torch.Generator().manual_seed(0)),
     )
     assert targets.cells.tolist() == [0, 2] and targets.pins[:, 2].tolist() == [1, 0]  # the third lies outside
     losses = trainee(batch, targets)
-    assert set(losses) == {"own", "logits", "answer", "loss", "cells", "guide", "good", "measure"}
-    trainee.measure_weight = 2.0
-    more = trainee(batch, targets)["loss"] - losses["loss"]
-    assert float(more.detach()) == pytest.approx(float(losses["measure"].detach()), rel=1e-4)
+    assert set(losses) == {"own", "logits", "answer", "loss", "cells", "guide", "good", "measure", "region"}
+    for name in ("measure", "region"):
+        setattr(trainee, f"{name}_weight", 2.0)
+        more = trainee(batch, targets)["loss"] - losses["loss"]
+        setattr(trainee, f"{name}_weight", 1.0)
+        assert float(more.detach()) == pytest.approx(float(losses[name].detach()), rel=1e-4)
+    nothing = trainee(batch, targets._replace(bins=NO_REGIONS.bins, classes=NO_REGIONS.classes))
+    assert "region" not in nothing
     losses["loss"].backward()
     optimizer = torch.optim.AdamW(parameter_groups(trainee, 0.1), lr=1e-2)
     optimizer.step()

@@ -1,0 +1,168 @@
+"""Regions: each is read for itself, as the plain model reads one; what it contains rates the box that was found."""
+
+import json
+import math
+
+import pytest
+import torch
+
+pytest.importorskip("transformers")
+pytest.importorskip("peft")
+pytest.importorskip("pycocotools")
+
+from transformers.modeling_outputs import BaseModelOutput
+
+from tests.trainer.florence2.florence2_rows import answered_dataset, detection_of
+from trainer.florence2 import command
+from trainer.florence2.answers import Found, Vocabulary
+from trainer.florence2.batches import IGNORED, Collator
+from trainer.florence2.detect import Inspector
+from trainer.florence2.examples import Examples
+from trainer.florence2.regions import JITTER, RegionReader, bins_of, drawn_regions, encoded, region_loss
+from trainer.florence2.run import DetectionConfig, load_config
+from trainer.florence2.samples import Sample
+from trainer.florence2.tiny import TinyShape, tiny_model, tiny_processor
+
+# Of these classes the tokenizer writes OK with one token, "bent pin" with several.
+CLASSES = ("OK", "bent pin", "NUKENG")
+SIZE = (64, 32)
+
+
+@pytest.fixture(scope="module")
+def processor():
+    return tiny_processor(CLASSES[1:], SIZE)
+
+
+@pytest.fixture(scope="module")
+def model(processor):
+    return tiny_model(processor, SIZE, TinyShape(widths=(16, 32, 64), decoder_layers=2, heads=2)).eval()
+
+
+@pytest.fixture(scope="module")
+def collator(processor):
+    return Collator(processor, Vocabulary(processor.tokenizer, CLASSES[1:]), CLASSES, SIZE)
+
+
+@pytest.fixture(scope="module")
+def seen(model, collator):
+    """Encoded tokens and mask of two pictures."""
+    inputs = collator.inputs(torch.rand((2, 3, SIZE[1], SIZE[0]), generator=torch.Generator().manual_seed(0)))
+    with torch.no_grad(), encoded(model) as states:
+        model(**inputs, labels=torch.zeros(2, 2, dtype=torch.long))
+    return states[0], inputs["attention_mask"]
+
+
+def test_a_region_is_read_as_the_plain_model_reads_it_whatever_else_is_asked(model, collator, seen):
+    states, mask = seen
+    reader = RegionReader(collator.all_words)
+    bins = torch.randint(0, 1000, (2, 5, 4), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        together = reader.logits(model, states, mask, bins)
+        for k in range(5):
+            start = torch.tensor([[2, 0]] * 2)  # decoder start token and <s>
+            ids = torch.cat([start, torch.tensor(collator.vocabulary.location_ids)[bins[:, k]]], 1)
+            alone = model(
+                encoder_outputs=BaseModelOutput(last_hidden_state=states), attention_mask=mask, decoder_input_ids=ids
+            ).logits[:, -1]
+            expected = torch.stack([alone[:, list(one)].mean(-1) for one in collator.all_words.label_ids], -1)
+            assert torch.allclose(together[:, k], expected, atol=1e-4)
+    assert float(together.std(1).min()) > 1e-3  # the boxes make a difference
+
+
+def sample(boxes, classes, in_answer) -> Sample:
+    categories = torch.tensor([CLASSES.index(name) for name in classes])
+    pixels = torch.zeros((3, SIZE[1], SIZE[0]))
+    rows = torch.zeros(len(boxes), dtype=torch.long)
+    return Sample(pixels, torch.tensor(boxes), categories, torch.tensor(in_answer), rows)
+
+
+def test_regions_are_the_defects_and_some_good_pins_moved_a_little():
+    boxes = [[4.0 + 6 * k, 8.0, 8.0 + 6 * k, 14.0] for k in range(9)]
+    classes = ["OK", "NUKENG", "OK", "OK", "bent pin", "OK", "OK", "OK", "OK"]
+    # The missing pin's cavity is hidden: the answer does not name it.
+    shown = sample(boxes, classes, [False] * 4 + [True] + [False] * 4)
+    bare = sample(boxes[:1], ["OK"], [False])
+    found = drawn_regions([shown, bare], 0, SIZE, torch.Generator().manual_seed(0))
+    assert found.classes.tolist() == [[1, *[0] * 6], [0, *[IGNORED] * 6]]
+    exact = bins_of(torch.tensor(boxes), SIZE)
+    assert exact[0].tolist() == [62, 250, 125, 437]
+    reach = torch.tensor([4.0, 6.0] * 2) * JITTER * 1000 / torch.tensor([*SIZE, *SIZE]) + 1
+    for row in range(2):
+        for bins, name in zip(found.bins[row], found.classes[row].tolist(), strict=True):
+            near = ((bins - exact).abs() <= reach).all(1).nonzero()[:, 0].tolist()
+            assert name == IGNORED or classes[near[0]] == CLASSES[name]
+    many = sample(boxes, ["NUKENG"] * 8 + ["OK"], [True] * 8 + [False])
+    assert drawn_regions([many], 0, SIZE, torch.Generator()).classes.tolist() == [[2] * 6 + [0]]
+
+
+def test_the_loss_weighs_good_and_bad_regions_alike():
+    logits = torch.zeros((1, 4, 3))
+    logits[0, 3, 1] = math.log(2)
+    classes = torch.tensor([[0, 0, IGNORED, 1]])
+    assert float(region_loss(logits, classes, 0)) == pytest.approx(math.log(3) + math.log(2))
+    assert float(region_loss(logits[:, :1], classes[:, :1], 0)) == pytest.approx(math.log(3))
+
+
+class Stated(RegionReader):
+    """States the logits it was given."""
+
+    def __init__(self, collator, shares):
+        super().__init__(collator.all_words)
+        self.shares = torch.tensor(shares)
+
+    def logits(self, model, states, mask, bins):
+        assert bins.tolist() == [[[125, 250, 250, 500], [0] * 4], [[0, 0, 999, 999], [500, 500, 750, 750]]]
+        return self.shares.log()
+
+
+def test_a_box_gets_the_likeliest_defect_and_its_probability(collator):
+    shares = [[[0.9, 0.02, 0.08], [1.0, 0.0, 0.0]], [[0.2, 0.7, 0.1], [0.0, 0.0, 1.0]]]
+    found = [
+        [Found((8.0, 8.0, 16.0, 16.0), "bent pin", 0.5)],
+        [Found((0.0, 0.0, 128.0, 64.0), "bent pin", 1.0), Found((64.0, 32.0, 96.0, 48.0), "NUKENG", 0.8)],
+    ]
+    sizes = [SIZE, (128, 64)]
+    rated = Stated(collator, shares).rated(None, torch.zeros(0), torch.zeros(0), found, sizes)
+    # The first is OK by nine chances in ten: it stays a box, of little confidence.
+    assert [(f.label, f.box) for f in rated[0]] == [("NUKENG", found[0][0].box)]
+    assert [f.label for f in rated[1]] == ["bent pin", "NUKENG"]
+    confidences = [f.confidence for some in rated for f in some]
+    assert confidences == pytest.approx([0.04, 0.7, 0.8])
+    assert Stated(collator, shares).rated(None, torch.zeros(0), torch.zeros(0), [[], []], sizes) == [[], []]
+
+
+@pytest.fixture(scope="module")
+def dataset(make_rows, make_dataset, tmp_path_factory):
+    return answered_dataset(make_rows, make_dataset, tmp_path_factory.mktemp("regions") / "dataset", 8, 4)
+
+
+def test_regions_of_a_close_up_lie_in_its_picture(dataset):
+    data = detection_of(dataset)
+    processor = tiny_processor(list(data.labels), SIZE)
+    collator = Collator(processor, Vocabulary(processor.tokenizer, data.labels), data.classes, SIZE)
+    examples = Examples(data, collator, DetectionConfig(augment=False), (8, 4), torch.device("cpu"))
+    batch, targets = examples.batch(range(8), torch.Generator().manual_seed(0), close_ups=True)
+    kept = targets.classes != IGNORED
+    assert kept.any()
+    middle = (targets.bins[..., :2] + targets.bins[..., 2:]) / 2 * torch.tensor(SIZE) / 1000
+    inside = middle - batch.corners[:, None]
+    assert (inside[kept] > -1).all() and (inside[kept] < 33).all()
+
+
+def test_a_run_reads_regions_unless_it_did_not_learn_them(dataset, tmp_path, capsys):
+    words = ["--data", str(dataset), "--model", "tiny", "--batch-size", "4", "--threads", "1", "--device", "cpu"]
+    words += ["--epochs", "1", "--out"]
+    assert command.main([*words, str(tmp_path / "with")]) == 0
+    assert load_config(tmp_path / "with")[1].regions
+    assert Inspector.load(tmp_path / "with").question.regions is not None
+    for name, more in (("without", ["--region-weight", "0"]), ("bare", ["--scaffold", "0", "--close-ups", "0"])):
+        assert command.main([*words, str(tmp_path / name), *more]) == 0
+        assert not load_config(tmp_path / name)[1].regions
+    # Runs of earlier versions do not state it.
+    path = tmp_path / "without" / "config.json"
+    document = json.loads(path.read_text())
+    del document["detector"]["regions"], document["training"]["region_weight"]
+    path.write_text(json.dumps(document))
+    assert Inspector.load(tmp_path / "without").question.regions is None
+    assert command.main([*words, str(tmp_path / "wrong"), "--scaffold", "0", "--region-weight", "1"]) == 2
+    assert "--region-weight: expected --scaffold above 0, got 0" in capsys.readouterr().err
