@@ -18,9 +18,6 @@ from trainer.florence2.data import DetectionSplit, stretched
 from trainer.florence2.generation import Question, generate
 from trainer.florence2.run import Detector, load_detector
 
-# Subtracted from the end token's logit, so that doubtful boxes are generated too: mAP needs them.
-END_BIAS = 3.0
-
 
 def answers(
     model: Any,
@@ -28,7 +25,6 @@ def answers(
     collator: Collator,
     question: Question,
     batch_size: int = 16,
-    end_bias: float = END_BIAS,
     rows: Sequence[int] | None = None,
     bar: bool = False,
 ) -> list[list[Found]]:
@@ -37,7 +33,6 @@ def answers(
     Args:
         model, split, collator: Florence-2 (set to evaluation mode), the split, and what makes the model's inputs.
         question, batch_size: What the model is asked; pictures per batch.
-        end_bias: Number subtracted from the end token's logit, so that doubtful boxes are found too.
         rows: Indices of the pictures; None: all.
         bar: Whether to show a progress bar.
     """
@@ -50,7 +45,7 @@ def answers(
             some = every[start : start + batch_size]
             pixels = split.pictures.batch(some).float() / 255
             inputs = {k: v.to(device) for k, v in collator.inputs(pixels).items()}
-            found += generate(model, inputs, question, [split.truths[i].size for i in some], end_bias)
+            found += generate(model, inputs, question, [split.truths[i].size for i in some])
             progress.update(len(some))
     return found
 
@@ -86,4 +81,4 @@ class Inspector:
             [torch.from_numpy(stretched(p, self.detector.size).copy()).float() / 255 for p in pictures]
         )
         inputs = {k: v.to(self.model.device) for k, v in self.collator.inputs(pixels).items()}
-        return generate(self.model, inputs, self.question, [p.size for p in pictures], END_BIAS)
+        return generate(self.model, inputs, self.question, [p.size for p in pictures])

@@ -32,7 +32,7 @@ from trainer.core.decision import Thresholds
 from trainer.core.errors import InputError
 from trainer.core.golden_input import GoldenInput
 from trainer.core.run_folder import read_tensors
-from trainer.florence2 import command, comparison, detect, evaluation, forgetting, lora, prediction, verdicts
+from trainer.florence2 import command, comparison, evaluation, forgetting, generation, lora, prediction, verdicts
 from trainer.florence2.answers import Found
 from trainer.florence2.beginning import settings_of
 from trainer.florence2.data import DetectionSplit, chosen_rows, sample_of, training_rows
@@ -329,7 +329,7 @@ def test_predict_draws_boxes_and_writes_json(dataset, finished, make_rows, tmp_p
 
 
 def test_predict_makes_the_nsoart_pictures_of_golden_references(finished, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(detect, "END_BIAS", 100.0)  # answers of a model that learned nothing have boxes, too
+    monkeypatch.setattr(generation, "REGIONS_BIAS", 100.0)  # answers of a model that learned nothing have boxes, too
     (tmp_path / "references").mkdir()
     write_golden(tmp_path / "references", ("center", "left"))
     model = golden_run(finished, tmp_path / "references", tmp_path / "run", "detector")
@@ -402,7 +402,7 @@ def test_a_part_gets_the_gravest_verdict_of_its_views(finished, make_rows, tmp_p
 def test_a_calibration_gives_boxes_a_probability_and_changes_no_verdict(
     dataset, finished, make_rows, make_dataset, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr(detect, "END_BIAS", 100.0)  # answers of a model that learned nothing have boxes, too
+    monkeypatch.setattr(generation, "REGIONS_BIAS", 100.0)  # answers of a model that learned nothing have boxes, too
     run, out = shutil.copytree(finished, tmp_path / "run"), tmp_path / "out"
     frozen, summary = (json.loads((run / name).read_text()) for name in ("frozen.json", "summary.json"))
     assert frozen.pop("calibration") == summary["calibration"]
@@ -417,6 +417,7 @@ def test_a_calibration_gives_boxes_a_probability_and_changes_no_verdict(
         boxes.append(document.pop("boxes"))
         verdicts.append({key: value for key, value in document.items() if key != "time"})
     assert verdicts[0] == verdicts[1] and boxes[0] and all(box["probability"] is None for box in boxes[0])
+    monkeypatch.undo()
     by = Calibration(0.0, 40, 8, 0.5, -1.0)
     assert boxes[1] == [{**box, "probability": by.probability(box["confidence"])} for box in boxes[0]]
     # The own validation split is no test of a calibration that was fitted on it; that of another dataset is.

@@ -12,7 +12,7 @@ from trainer.core.errors import InputError
 from trainer.core.loop import learning_rate
 from trainer.core.pin_measures import places
 from trainer.florence2 import auxiliary_loss, network
-from trainer.florence2.answers import Vocabulary
+from trainer.florence2.answers import AnswerGrammar, Vocabulary
 from trainer.florence2.batches import IGNORED, Collator
 from trainer.florence2.generation import Question, generate
 from trainer.florence2.losses import DetectionLosses, parameter_groups
@@ -81,7 +81,7 @@ def test_what_was_learned_by_heart_survives_encode_model_decode(model, collator)
     model.eval()
     # Published checkpoints set 3, which would corrupt an answer that repeats a label.
     model.generation_config.no_repeat_ngram_size = 3
-    found = generate(model, batch.inputs, Question.of(collator, regions=False), [SIZE] * 4)
+    found = generate(model, batch.inputs, Question(AnswerGrammar(collator.vocabulary)), [SIZE] * 4)
     for (boxes, labels), answer in zip(BY_HEART.values(), found, strict=True):
         true = sorted(zip(labels, [tuple(b) for b in boxes], strict=True))
         said = sorted((f.label, f.box) for f in answer)
@@ -237,9 +237,10 @@ def test_frozen_parameters_do_not_move_and_the_head_is_not_kept(model, collator)
     losses = trainee(batch, targets)
     assert set(losses) == {"own", "logits", "answer", "loss", "cells", "guide", "good", "measure", "region"}
     for name in ("measure", "region"):
-        setattr(trainee, f"{name}_weight", 2.0)
+        weight = getattr(trainee, f"{name}_weight")
+        setattr(trainee, f"{name}_weight", weight + 1)
         more = trainee(batch, targets)["loss"] - losses["loss"]
-        setattr(trainee, f"{name}_weight", 1.0)
+        setattr(trainee, f"{name}_weight", weight)
         assert float(more.detach()) == pytest.approx(float(losses[name].detach()), rel=1e-4)
     nothing = trainee(batch, targets._replace(bins=NO_REGIONS.bins, classes=NO_REGIONS.classes))
     assert "region" not in nothing
