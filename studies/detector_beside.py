@@ -61,7 +61,7 @@ def florence2(task: str) -> Run:
 
     The study pins the defaults of its time; here the tiny model is trained as it is by default today.
     """
-    today = ("--region-weight", "0.5", "--first-stage", "wide")
+    today = ("--region-weight", "0.5")
     known = next(run for run in all_runs(seeds=1) if run.question == 7)
     if task == "small":
         data = Data("boxes", tuple(pair for pair in known.data.splits if pair[0] != "test_new"))

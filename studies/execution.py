@@ -193,7 +193,6 @@ class Execution:
             words += ("--no-balanced", "--measure-weight", "0", "--views", "single")
         else:
             words += ("--digits", "as-is", "--region-weight", "0")
-            words += () if begin else ("--first-stage", "narrow")
         words += run.options
         if begin is not None:
             words += ["--model", str(begin / "model")] if run.trainer == "florence2" else ["--init", str(begin)]

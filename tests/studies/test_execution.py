@@ -51,7 +51,6 @@ def test_florence2_trains_on_pictures_as_they_are(runs, tmp_path, commands):
     assert said == ["as-is", "as-is", "printed"]
     # Of the defaults that are newer than the study, none has an effect.
     assert all(words[words.index("--region-weight") + 1] == "0" for words in trained)
-    assert all(words[words.index("--first-stage") + 1] == "narrow" for words in trained if "tiny" in words)
 
 
 def test_a_run_that_two_questions_share_is_done_once(runs, tmp_path, commands):

@@ -173,6 +173,31 @@ class AnswerGrammar:
         return (0 if in_group else BINS), [*following, v.eos]
 
 
+class PinsGrammar(AnswerGrammar):
+    """Decides which tokens may follow in a list of pins: the class OK once, then one or more boxes.
+
+    Args:
+        vocabulary: The model's labels, OK among them, and locations as tokens.
+        label: The class OK as the vocabulary spells it.
+        most_boxes: Largest number of boxes.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, label: str, most_boxes: int) -> None:
+        super().__init__(vocabulary, most_boxes)
+        self.label = vocabulary.label_ids[vocabulary.labels.index(label)]
+
+    def _next(self, ids: Sequence[int]) -> tuple[int, list[int]]:
+        v, begin = self.vocabulary, 1 + len(self.label)
+        if len(ids) < begin:
+            return BINS, [self.label[len(ids) - 1] if ids else v.bos]
+        if len(ids) > begin and ids[-1] in (v.eos, v.pad):
+            return BINS, [v.pad]
+        boxes, edges = divmod(len(ids) - begin, 4)
+        if edges:
+            return (v.bin_of[ids[-2]] if edges >= 2 else 0), []
+        return (0 if boxes < self.most_boxes else BINS), [v.eos] if boxes else []
+
+
 class _BoxSteps(NamedTuple):
     """One box of an answer: index of its label, and the steps (indices into the answer's token ids) of the label's
     tokens (none unless it is the label's first box) and of its four locations.

@@ -1,7 +1,7 @@
 """Batches for Florence-2: pixels, prompt and the tokens of the `<OD>` answer."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from PIL import Image
@@ -12,6 +12,7 @@ from trainer.florence2.samples import Sample
 from trainer.vit.network.model import OK_CLASS
 
 IGNORED = -100
+Listed = Literal["none", "good", "all"]
 
 
 class Batch(NamedTuple):
@@ -20,13 +21,13 @@ class Batch(NamedTuple):
     Args:
         inputs: `pixel_values` (B, 3, H, W), normalised; `input_ids` and `attention_mask` (B, S) of the prompt.
         labels: (B, T) token ids of answers, `IGNORED` after the end of each.
-        good: (B, U) token ids of the answers that list the OK pins, padded like `labels`; None if not asked for.
+        listed: (B, U) token ids of the lists of pins, padded like `labels`; None if not asked for.
         corners: (B, 2) x and y, in px, of each close-up's left upper corner in its picture; None for whole pictures.
     """
 
     inputs: dict[str, Tensor]
     labels: Tensor
-    good: Tensor | None = None
+    listed: Tensor | None = None
     corners: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
@@ -34,7 +35,7 @@ class Batch(NamedTuple):
         return Batch(
             {name: tensor.to(device) for name, tensor in self.inputs.items()},
             self.labels.to(device),
-            None if self.good is None else self.good.to(device),
+            None if self.listed is None else self.listed.to(device),
             None if self.corners is None else self.corners.to(device),
         )
 
@@ -74,14 +75,19 @@ class Collator:
             "attention_mask": torch.ones_like(prompt),
         }
 
-    def __call__(self, samples: Sequence[Sample], good: bool = False) -> Batch:
-        """Make a batch from samples of one size, all pictures or all close-ups; `good`: with lists of OK pins."""
+    def __call__(self, samples: Sequence[Sample], listed: Listed = "none") -> Batch:
+        """Make a batch from samples of one size, all pictures or all close-ups.
+
+        Args:
+            samples: Pictures or close-ups.
+            listed: Which pins the batch lists: `none`, only `good` ones, or `all`.
+        """
         pixels = torch.stack([s.pixels for s in samples])
         is_close_up = pixels.shape[2:] != (self.size[1], self.size[0])
         return Batch(
             self.inputs(pixels),
             _padded([self._answer(s) for s in samples]),
-            _padded([self._good(s) for s in samples]) if good else None,
+            None if listed == "none" else _padded([self._list(s, listed) for s in samples]),
             torch.tensor([s.offset for s in samples]) if is_close_up else None,
         )
 
@@ -89,9 +95,14 @@ class Collator:
         labels = [self.classes[c] for c in sample.categories[sample.in_answer].tolist()]
         return self.vocabulary.tokens(sample.boxes[sample.in_answer].tolist(), labels, self.size)
 
-    def _good(self, sample: Sample) -> list[int]:
-        """Token ids of the list of OK pins, row by row: an order that can be predicted, unlike that of box edges."""
-        pins = sample.kept(sample.categories == self.classes.index(OK_CLASS))
+    def _list(self, sample: Sample, listed: Listed) -> list[int]:
+        """Token ids of a list of pins, row by row: an order that can be predicted, unlike that of box edges."""
+        wanted = sample.categories == self.classes.index(OK_CLASS)
+        if listed == "all":
+            # Other objects have no row; if no box has one, nothing tells pins from objects.
+            is_pin = (sample.rows > 0) if bool((sample.rows > 0).any()) else torch.ones_like(wanted)
+            wanted = (wanted | sample.in_answer) & is_pin
+        pins = sample.kept(wanted)
         centres = (pins.boxes[:, :2] + pins.boxes[:, 2:]) / 2
         height = {row: float(centres[pins.rows == row, 1].mean()) for row in set(pins.rows.tolist())}
         order = sorted(range(len(centres)), key=lambda i: (height[int(pins.rows[i])], float(centres[i, 0])))

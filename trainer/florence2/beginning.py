@@ -20,7 +20,6 @@ from trainer.florence2.batches import Collator
 from trainer.florence2.data import DetectionData, detection_data
 from trainer.florence2.network import TINY, choose_parameters, fitting_size, load, picture_size, trained_parameters
 from trainer.florence2.run import LORA, DetectionConfig, Detector, load_config
-from trainer.florence2.tiny import FIRST_STAGES, TinyShape
 from trainer.vit.network.model import OK_CLASS
 
 
@@ -34,7 +33,7 @@ class Beginning:
         model: Florence-2 with `requires_grad` set on the parameters that train, or PEFT's model around it.
         collator: Makes the model's batches.
         matched: Linear layers to which LoRA was added; empty in other modes.
-        source: The arguments of `network.load` that made the model: model, labels, size, seed, shape.
+        source: The arguments of `network.load` that made the model: model, labels, size, seed.
         tolerance: Limits in mm of the training rows, by scene.
     """
 
@@ -43,7 +42,7 @@ class Beginning:
     model: Any
     collator: Collator
     matched: list[lora.Matched]
-    source: tuple[str, list[str], tuple[int, int], int, TinyShape]
+    source: tuple[str, list[str], tuple[int, int], int]
     tolerance: Mapping[str, Any]
 
 
@@ -65,13 +64,10 @@ def settings_of(args: argparse.Namespace) -> DetectionConfig:
     elif given["model"] != TINY:
         given = {**DetectionConfig.published(mode), **given}
     problems = []
-    if given.get("model", TINY) != TINY:
-        own = {"longest_side": "processor sets the size of pictures", "first_stage": "image encoder is given"}
-        problems += [
-            f"--{name.replace('_', '-')}: expected --model {TINY}, got {given['model']}, whose {why}"
-            for name, why in own.items()
-            if name in given
-        ]
+    if "longest_side" in given and given.get("model", TINY) != TINY:
+        problems.append(
+            f"--longest-side: expected --model {TINY}, got {given['model']}, whose processor sets the size of pictures"
+        )
     if mode == "lora" and "train_share" in given:
         problems.append(
             "--train-share: expected a mode other than lora, got --mode lora; --lora-rank sets how much is trained"
@@ -128,8 +124,7 @@ def begin(args: argparse.Namespace, settings: DetectionConfig, held: Detector | 
         say(lacking_line(missing))
     stored_size = first_size(dataset, args.data, settings.input)
     labels = [name for name in classes if name != OK_CLASS]
-    shape = TinyShape().with_first_stage(FIRST_STAGES[settings.first_stage])
-    source = (settings.model, labels, fitting_size(stored_size, settings.longest_side), settings.seed, shape)
+    source = (settings.model, labels, fitting_size(stored_size, settings.longest_side), settings.seed)
     model, processor = load(*source)
     size = picture_size(processor)
     if held is not None and (classes, size) != (held.classes, held.size):

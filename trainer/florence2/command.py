@@ -154,7 +154,7 @@ def _train(args: argparse.Namespace, begun: Beginning, device: torch.device, hol
         begun = replace(begun, settings=settings)
     rows = trainee.examples.rows
     seen = data.seen_positions(rows)
-    facts = (seen, settings.remove_hyphens, settings.input, settings.reads_regions)
+    facts = (seen, settings.remove_hyphens, settings.input, trainee.examples.most_pins)
     detector = Detector(data.classes, data.size, 0.5, *facts)
     trainee.self_test()
     # A run that was killed in its first epoch has no state yet: it starts again from the first epoch.

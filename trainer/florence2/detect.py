@@ -62,7 +62,7 @@ class Inspector:
         self.model, self.detector = model, detector
         vocabulary = Vocabulary(processor.tokenizer, detector.labels, detector.remove_hyphens)
         self.collator = Collator(processor, vocabulary, detector.classes, detector.size)
-        self.question = Question.of(self.collator, detector.regions)
+        self.question = Question.of(self.collator, detector.pins)
 
     @classmethod
     def load(cls, run: Path, device: torch.device | None = None) -> "Inspector":

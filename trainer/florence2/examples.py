@@ -8,11 +8,11 @@ from torch import Tensor
 from trainer.core.console import say
 from trainer.core.pin_measures import LACKING, padded, places, scale_of
 from trainer.florence2.auxiliary_loss import Targets, cell_targets
-from trainer.florence2.batches import Batch, Collator
+from trainer.florence2.batches import Batch, Collator, Listed
 from trainer.florence2.data import DetectionData, measures_of, sample_of, training_rows
 from trainer.florence2.drawn_texts import seeded, varied
 from trainer.florence2.regions import NO_REGIONS, drawn_regions
-from trainer.florence2.run import DetectionConfig
+from trainer.florence2.run import MOST_PINS, DetectionConfig
 from trainer.florence2.samples import Sample, close_up, moved, overlay, shown
 from trainer.vit.network.model import OK_CLASS
 
@@ -47,6 +47,13 @@ class Examples:
         self.ok = collator.classes.index(OK_CLASS)
         self.split = data.splits["train"]
         self.rows = training_rows(self.split, config.digits, config.digits_share, config.limit, config.seed)
+
+    @property
+    def most_pins(self) -> int:
+        """Largest number of boxes of pins in a training picture, at most `MOST_PINS`; 0 if no regions are learned."""
+        if not self.config.reads_regions:
+            return 0
+        return min(MOST_PINS, max(len(self.split.truths[row].pins) for row in self.rows))
 
     def measure_scale(self) -> Tensor | None:
         """Return (3,) the standard deviations in mm of the pins' dx, dy and retraction; None: none are learned.
@@ -88,7 +95,9 @@ class Examples:
             ]
             size, grid = (side, side), (side // self.cell, side // self.cell)
         has_auxiliary = self.config.scaffold > 0
-        batch = self.collator(samples, good=has_auxiliary).to(self.device)
+        some: Listed = "all" if self.config.reads_regions else "good"
+        listed = some if has_auxiliary else "none"
+        batch = self.collator(samples, listed).to(self.device)
         if not has_auxiliary:
             return batch, None
         cells = cell_targets(samples, self.ok, grid, size)

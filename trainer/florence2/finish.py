@@ -26,7 +26,6 @@ from trainer.florence2.losses import DetectionLosses
 from trainer.florence2.network import load, trained_parameters
 from trainer.florence2.run import ADAPTER, MODEL, Detector, save_config, save_model
 from trainer.florence2.run_page import write_page
-from trainer.florence2.tiny import TinyShape
 
 
 def _store(run: Path, model: Any, processor: Any) -> None:
@@ -53,7 +52,7 @@ class Ended:
 
     network: DetectionLosses
     examples: Examples
-    source: tuple[str, Sequence[str], tuple[int, int], int, TinyShape]
+    source: tuple[str, Sequence[str], tuple[int, int], int]
     outcome: Outcome
     matched: Sequence[lora.Matched]
     peak_memory_mb: float
@@ -98,7 +97,7 @@ def _merged(run: Path, ended: Ended) -> tuple[Any, float | None]:
 def measure(run: Path, model: Any, examples: Examples) -> BestWeightsReport:
     """Choose thresholds of `model` (best weights of `run`) on validation; measure every split but `train` with them."""
     data, collator = examples.data, examples.collator
-    question = Question.of(collator, examples.config.reads_regions)
+    question = Question.of(collator, examples.most_pins)
     found = {
         name: answers(model, split, collator, question, bar=True)
         for name, split in data.splits.items()

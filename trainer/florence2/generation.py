@@ -7,13 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainer.florence2.answers import AnswerGrammar, Found, parse, without_duplicates
+from trainer.florence2.answers import AnswerGrammar, Found, PinsGrammar, parse, without_duplicates
 from trainer.florence2.batches import Collator
 from trainer.florence2.network import plain
 from trainer.florence2.regions import RegionReader, encoded
+from trainer.vit.network.model import OK_CLASS
 
-# Biases of the end token, see `Question`: mAP needs doubtful boxes. Reading them again rates many of them as good pins.
-END_BIAS, REGIONS_BIAS = 3.0, 6.0
+# Numbers subtracted from the end token's logit, so that answers name doubtful boxes, too: mAP needs them. Reading them
+# again rates many of them as good pins. Confidences are computed without it.
+END_BIAS, READ_AGAIN_BIAS = 3.0, 6.0
 
 
 @dataclass(frozen=True)
@@ -22,20 +24,22 @@ class Question:
 
     Args:
         grammar: Decides which answers are allowed.
-        regions: Reads each box of the answer again, and rates it; None: the answer alone makes the confidences.
-        end_bias: Number subtracted from the end token's logit, so that doubtful boxes are generated too; confidences
-            are computed without it.
+        pins: The grammar of lists of all pins, and what reads each box again and rates it; None: the answer alone gives
+            the boxes and their confidences.
+        end_bias: Number subtracted from the end token's logit in answers.
     """
 
     grammar: AnswerGrammar
-    regions: RegionReader | None = None
+    pins: tuple[PinsGrammar, RegionReader] | None = None
     end_bias: float = 0.0
 
     @classmethod
-    def of(cls, collator: Collator, regions: bool) -> "Question":
-        """Make the question to a model whose batches `collator` makes; `regions`: whether it learned regions."""
-        grammar = AnswerGrammar(collator.vocabulary)
-        return cls(grammar, RegionReader(collator.all_words), REGIONS_BIAS) if regions else cls(grammar, None, END_BIAS)
+    def of(cls, collator: Collator, most_pins: int) -> "Question":
+        """Make the question to a model whose batches `collator` makes; `most_pins`: as `Detector.pins`."""
+        grammar, every = AnswerGrammar(collator.vocabulary), collator.all_words
+        if not most_pins:
+            return cls(grammar, None, END_BIAS)
+        return cls(grammar, (PinsGrammar(every, OK_CLASS, most_pins), RegionReader(every)), READ_AGAIN_BIAS)
 
 
 class EndBias:
@@ -56,12 +60,12 @@ class EndBias:
 
 
 def generate(
-    model: Any,
-    inputs: dict[str, Tensor],
-    question: Question,
-    sizes: Sequence[tuple[float, float]],
+    model: Any, inputs: dict[str, Tensor], question: Question, sizes: Sequence[tuple[float, float]]
 ) -> list[list[Found]]:
-    """Generate the answers of a batch by greedy decoding within the grammar, rate their boxes, and drop duplicates.
+    """Generate the answers of a batch by greedy decoding, rate their boxes, and drop duplicates.
+
+    If the model learned it, the boxes of all pins, from a list that the model generates, are rated, too: a pin that the
+    answer does not name may be defective, of little confidence.
 
     Args:
         model: `Florence2ForConditionalGeneration`, in evaluation mode.
@@ -70,11 +74,33 @@ def generate(
         sizes: Size (W, H) of each picture in px, before it was scaled to the network's size.
 
     Returns:
-        The boxes of each picture, in px of its size in `sizes`, in the answer's order.
+        The boxes of each picture, in px of its size in `sizes`: those of the answer in its order, then those listed.
     """
+    from transformers.modeling_outputs import BaseModelOutput
+
+    with torch.inference_mode(), encoded(plain(model)) as states:
+        found = _boxes(model, inputs, question.grammar, sizes, question.end_bias, presence=question.pins is None)
+        if question.pins is not None:
+            grammar, regions = question.pins
+            mask = inputs["attention_mask"]
+            seen = {"encoder_outputs": BaseModelOutput(last_hidden_state=states[0]), "attention_mask": mask}
+            listed = _boxes(model, seen, grammar, sizes, 0.0, presence=False)
+            both = [[*some, *pins] for some, pins in zip(found, listed, strict=True)]
+            found = regions.rated(plain(model), states[0], mask, both, sizes)
+    return [without_duplicates(some) for some in found]
+
+
+def _boxes(
+    model: Any,
+    inputs: dict[str, Any],
+    grammar: AnswerGrammar,
+    sizes: Sequence[tuple[float, float]],
+    end_bias: float,
+    presence: bool,
+) -> list[list[Found]]:
+    """Generate boxes within a grammar; arguments as of `generate` and `parse`."""
     from transformers import GenerationConfig, LogitsProcessorList
 
-    grammar, regions = question.grammar, question.regions
     v = grammar.vocabulary
     settings = GenerationConfig(  # type: ignore[no-untyped-call]
         max_new_tokens=grammar.max_new_tokens,
@@ -89,21 +115,16 @@ def generate(
         pad_token_id=v.pad,
         decoder_start_token_id=model.config.text_config.decoder_start_token_id,
     )
-    with torch.inference_mode(), encoded(plain(model)) as states:
-        out = model.generate(
-            **inputs,
-            generation_config=settings,
-            prefix_allowed_tokens_fn=grammar,
-            logits_processor=LogitsProcessorList([EndBias(v.eos, question.end_bias)]),
-        )
-        scores = torch.stack(out.scores, 1).float()  # (B, T, V)
-        scores[:, :, v.eos] += question.end_bias
-        probabilities = scores.softmax(-1).cpu()
-        ids = out.sequences[:, 1:].tolist()
-        found = [
-            parse(row, v, size, probabilities[i], presence=regions is None)
-            for i, (row, size) in enumerate(zip(ids, sizes, strict=True))
-        ]
-        if regions is not None:
-            found = regions.rated(plain(model), states[0], inputs["attention_mask"], found, sizes)
-    return [without_duplicates(some) for some in found]
+    out = model.generate(
+        **inputs,
+        generation_config=settings,
+        prefix_allowed_tokens_fn=grammar,
+        logits_processor=LogitsProcessorList([EndBias(v.eos, end_bias)]),
+    )
+    scores = torch.stack(out.scores, 1).float()  # (B, T, V)
+    scores[:, :, v.eos] += end_bias
+    probabilities = scores.softmax(-1).cpu()
+    ids = out.sequences[:, 1:].tolist()
+    return [
+        parse(row, v, size, probabilities[i], presence) for i, (row, size) in enumerate(zip(ids, sizes, strict=True))
+    ]

@@ -24,7 +24,8 @@ from trainer.florence2.regions import TOKENS, RegionReader, region_loss
 from trainer.florence2.run import DetectionConfig
 from trainer.vit.network.model import OK_CLASS
 
-# Names of a batch's losses, as in metrics.csv; there a loss that is not computed is 0.
+# Names of a batch's losses, as in metrics.csv; there a loss that is not computed is 0. `good` is that of the list of
+# pins, of which the first version listed the good ones.
 LOSSES = ("loss", "answer", "cells", "guide", "good", "measure", "region")
 
 
@@ -53,7 +54,7 @@ class DetectionLosses(nn.Module):
         # In a list, so that it is no submodule: PyTorch would count the decoder's parameters twice.
         self.guide = [AttentionGuide(plain(model).model.language_model.decoder.layers)]
         self.cell = collator.size[0] // self.grid[0]
-        self.start = text.decoder_start_token_id
+        self.start, self.end = text.decoder_start_token_id, collator.vocabulary.eos
         ids = torch.tensor(collator.vocabulary.location_ids)
         bin_of = torch.full((text.vocab_size,), -1)
         bin_of[ids] = torch.arange(len(ids))
@@ -77,7 +78,7 @@ class DetectionLosses(nn.Module):
 
         Returns:
             `loss` to train on; `answer`, cross-entropy of the answer; `own`, the loss that transformers computes;
-            `logits`; with auxiliary losses also `cells`, `guide` (attention), `good` (OK pins), `measure`, `region`.
+            `logits`; with auxiliary losses also the others of `LOSSES`.
         """
         corners = None if batch.corners is None else batch.corners // self.cell
         with self.guide[0].watching(self.head is not None) as maps, placed(plain(self.model), corners):
@@ -92,8 +93,8 @@ class DetectionLosses(nn.Module):
         logits, edges = self.head(tokens)
         losses["cells"] = cell_loss(logits, edges, targets.categories, targets.boxes, self.ok)
         losses["guide"] = self._guide_loss(maps, batch.labels, batch)
-        if batch.good is not None and bool((batch.good != IGNORED).any()):
-            losses["good"] = self._good_pins_loss(batch, states)
+        if batch.listed is not None and bool((batch.listed != IGNORED).any()):
+            losses["good"] = self._list_loss(batch, states)
         auxiliary = sum(losses[name] for name in ("cells", "guide", "good") if name in losses)
         losses["loss"] = losses["loss"] + self.weight * auxiliary
         if self.measure_head is not None:
@@ -126,18 +127,20 @@ class DetectionLosses(nn.Module):
         # `cells` has a row for each of a region's four locations; the class is named after the last one.
         return region_loss(said, targets.classes, self.ok) + guide_loss(ends, named, cells[3::4])
 
-    def _good_pins_loss(self, batch: Batch, states: Tensor) -> Tensor:
-        """Loss of the list of OK pins, over its locations only, so that the model does not learn to write label OK."""
-        good, mask = batch.good, batch.inputs["attention_mask"]
-        assert good is not None
-        read = torch.full_like(good, self.start)
-        read[:, 1:] = good[:, :-1].clamp(min=0)
+    def _list_loss(self, batch: Batch, states: Tensor) -> Tensor:
+        """Loss of the list of pins, without its label, so that the model does not learn to write label OK by itself."""
+        listed, mask = batch.listed, batch.inputs["attention_mask"]
+        assert listed is not None
+        read = torch.full_like(listed, self.start)
+        read[:, 1:] = listed[:, :-1].clamp(min=0)
         with self.guide[0].watching() as maps:
             out = self.model(
                 encoder_outputs=BaseModelOutput(last_hidden_state=states), attention_mask=mask, decoder_input_ids=read
             )
-        places = self.bin_of[good.clamp(min=0)] >= 0
-        labels = torch.where(places & (good >= 0), good, IGNORED)
+        taught = self.bin_of[listed.clamp(min=0)] >= 0
+        if self.region_weight:  # the list is generated, too, and must end
+            taught |= listed == self.end
+        labels = torch.where(taught & (listed >= 0), listed, IGNORED)
         return self.spread_loss(out.logits, labels) + self._guide_loss(maps, labels, batch)
 
     def spread_loss(self, logits: Tensor, labels: Tensor) -> Tensor:

@@ -175,18 +175,11 @@ class DetectionConfig(Settings):
     region_weight: float = setting(
         0.5,
         "weight of the auxiliary loss from regions, which teaches to name the class of what a given box contains, if "
-        "--scaffold is not 0; found boxes get their confidence from it; 0: none",
+        "--scaffold is not 0; with it the model lists all pins, and boxes get their confidence from it; 0: none",
         ge=0,
         le=1000,
         published=0.0,
         earlier=0.0,
-    )
-    first_stage: Literal["wide", "narrow"] = setting(
-        "wide",
-        "with --model tiny: channels of the image encoder's first stage, where a token is 4 x 4 px. wide: 64; narrow: "
-        "32, as in earlier versions",
-        group="model",
-        earlier="narrow",
     )
 
     @property
@@ -213,6 +206,8 @@ class DetectionConfig(Settings):
 LORA = {one.option: name for name, one in fields_of(DetectionConfig).items() if one.asked.get("group") == "LoRA"}
 # Allowed side of the network's pictures in px.
 Side = Annotated[int, Field(ge=1, le=65_536)]
+# Most pins of a list: with the boxes of an answer, their steps fit into the positions of a published checkpoint.
+MOST_PINS = 120
 
 
 @dataclass(frozen=True)
@@ -227,7 +222,8 @@ class Detector:
         seen: Addresses of the pins that are defective in a training picture, by scene.
         remove_hyphens: Whether the model writes labels without hyphens.
         input: Column of the training pictures: `image` or `nsoart`.
-        regions: Whether the model learned to name regions: see `trainer.florence2.regions`.
+        pins: Largest number of pins in a training picture, if the model learned to list pins and to name regions (see
+            `trainer.florence2.regions`); 0: it did not.
     """
 
     classes: tuple[str, ...]
@@ -236,7 +232,7 @@ class Detector:
     seen: dict[str, list[str]]
     remove_hyphens: bool
     input: Literal["image", "nsoart"]
-    regions: bool
+    pins: Annotated[int, Field(ge=0, le=MOST_PINS)]
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -269,7 +265,7 @@ def load_config(run: Path) -> tuple[DetectionConfig, Detector]:
     training = section(DetectionConfig, document.get("training"), f"{path} training")
     known = document.get("detector")
     if isinstance(known, dict):
-        known = {"regions": False, **known}  # runs of earlier versions did not learn them
+        known = {"pins": 0, **known}  # runs of earlier versions did not learn regions
     if isinstance(known, dict) and isinstance(known.get("seen"), list):
         known = {**known, "seen": {ANY_SCENE: known["seen"]}}  # earlier versions stored addresses without their scene
     return training, section(Detector, known, f"{path} detector")

@@ -13,7 +13,7 @@ minutes; with transformers' default initial weights it stays near chance:
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -28,8 +28,6 @@ STRIDE = 8
 # Fine band of `place_code`: its frequencies in cycles per picture token, and its amplitude.
 HARMONICS = (1, 2, 4)
 FINE_STRENGTH = 1.5
-# Channels of the image encoder's first stage, by the value of --first-stage.
-FIRST_STAGES = {"wide": 64, "narrow": 32}
 
 
 @dataclass(frozen=True)
@@ -44,15 +42,11 @@ class TinyShape:
         heads: Number of attention heads of the language model.
     """
 
-    widths: tuple[int, int, int] = (64, 96, 128)
+    widths: tuple[int, int, int] = (32, 96, 128)
     depths: tuple[int, int, int] = (1, 1, 1)
     encoder_layers: int = 1
     decoder_layers: int = 3
     heads: int = 4
-
-    def with_first_stage(self, channels: int) -> "TinyShape":
-        """Return the same shape with another number of channels in the first stage."""
-        return replace(self, widths=(channels, *self.widths[1:]))
 
 
 def location_tokens() -> list[str]:

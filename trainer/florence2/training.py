@@ -70,7 +70,7 @@ class Florence2Trainee:
         self.network = DetectionLosses(model, config, collator, self.examples.measure_scale()).to(device)
         groups = parameter_groups(self.network, config.weight_decay)
         self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98))
-        self.collator, self.question = collator, Question.of(collator, config.reads_regions)
+        self.collator, self.question = collator, Question.of(collator, self.examples.most_pins)
         self._per_step = config.batch_size * config.accumulate * self.share.count
         self._draws, self._close_ups = torch.Generator(), False
         self._means = dict.fromkeys(LOSSES, 0.0)

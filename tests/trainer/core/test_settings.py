@@ -90,7 +90,7 @@ DETECTOR = {
     "seen": {"s": ["r1c1"]},
     "remove_hyphens": False,
     "input": "image",
-    "regions": False,
+    "pins": 0,
 }
 
 
@@ -156,10 +156,10 @@ def test_sections_of_the_first_version_are_read_with_the_values_of_then():
     training = section(TrainingConfig, FIRST_TRAINING, "training")
     assert training == TrainingConfig(epochs=3, threads=2, input="nsoart", rows="all")
     assert section(DetectionConfig, FIRST_DETECTION, "training") == DetectionConfig(
-        mode="lora", rank=4, digits="as-is", digits_share=1.0, region_weight=0.0, first_stage="narrow"
+        mode="lora", rank=4, digits="as-is", digits_share=1.0, region_weight=0.0
     )
     detector = section(Detector, DETECTOR, "detector")
-    assert detector == Detector(("NG", "OK"), (64, 32), 0.5, {"s": ["r1c1"]}, False, "image", False)
+    assert detector == Detector(("NG", "OK"), (64, 32), 0.5, {"s": ["r1c1"]}, False, "image", 0)
 
 
 def test_sections_are_written_as_ever():
@@ -190,7 +190,6 @@ def test_sections_are_written_as_ever():
         "longest_side",
         "measure_weight",
         "region_weight",
-        "first_stage",
     ]
     later_model = ("registers", "stem", "positions", "views", "shifts")
     assert list(asdict(ViTConfig(("NG", "OK"), 64, 32))) == [*FIRST_MODEL, *later_model]

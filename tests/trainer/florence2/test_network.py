@@ -223,10 +223,10 @@ def test_frozen_parameters_do_not_move_and_the_head_is_not_kept(model, collator)
     choose_parameters(model, "decoder")
     trainee = DetectionLosses(model, config, collator, scale=torch.tensor([0.1, 0.1, 0.2])).eval()
     before = {n: p.detach().clone() for n, p in trainee.named_parameters()}
-    batch = collator([sample(*BY_HEART["27 boxes"])], good=True)
-    assert (batch.good != IGNORED).sum() == 2  # no good pin: an empty list
+    batch = collator([sample(*BY_HEART["27 boxes"])], "good")
+    assert (batch.listed != IGNORED).sum() == 2  # no good pin: an empty list
     samples = [sample([[4.0, 4.0, 8.0, 8.0], [20.0, 4.0, 24.0, 8.0]], ["NUKENG", "OK"])]
-    batch = collator(samples, good=True)
+    batch = collator(samples, "good")
     pins = torch.tensor([[[6.0, 6.0, 1, 0.3, 0, 0], [22.0, 6.0, 0, 0, 0, 0], [99.0, 6.0, 1, 5, 5, 5]]])
     targets = auxiliary_loss.Targets(
         *auxiliary_loss.cell_targets(samples, 2, trainee.grid, SIZE),

@@ -14,10 +14,11 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from tests.trainer.florence2.florence2_rows import answered_dataset, detection_of
 from trainer.florence2 import command
-from trainer.florence2.answers import Found, Vocabulary
+from trainer.florence2.answers import Found, PinsGrammar, Vocabulary, parse
 from trainer.florence2.batches import IGNORED, Collator
 from trainer.florence2.detect import Inspector
 from trainer.florence2.examples import Examples
+from trainer.florence2.generation import Question, generate
 from trainer.florence2.regions import JITTER, RegionReader, bins_of, drawn_regions, encoded, region_loss
 from trainer.florence2.run import DetectionConfig, load_config
 from trainer.florence2.samples import Sample
@@ -95,6 +96,47 @@ def test_regions_are_the_defects_and_some_good_pins_moved_a_little():
     assert drawn_regions([many], 0, SIZE, torch.Generator()).classes.tolist() == [[2] * 6 + [0]]
 
 
+def test_a_list_holds_every_pin_row_by_row_and_no_other_object(collator):
+    boxes = [[40.0, 20.0, 44.0, 26.0], [4.0, 6.0, 8.0, 12.0], [22.0, 4.0, 26.0, 10.0], [1.0, 1.0, 60.0, 30.0]]
+    shown = sample(boxes, ["OK", "OK", "NUKENG", "bent pin"], [False, False, True, True])
+    shown = shown._replace(rows=torch.tensor([2, 1, 1, 0]))  # the last is no pin: it has no address
+
+    def listed(which, of=shown):
+        ids = collator([of], which).listed[0].tolist()
+        assert ids[-1] == collator.vocabulary.eos
+        return [box.box for box in parse(ids, collator.all_words, SIZE)]
+
+    assert listed("all") == pytest.approx([pytest.approx(boxes[k], abs=0.07) for k in (1, 2, 0)])
+    assert listed("good") == pytest.approx([pytest.approx(boxes[k], abs=0.07) for k in (1, 0)])
+    assert len(listed("all", shown._replace(rows=torch.zeros(4, dtype=torch.long)))) == 4
+    assert collator([shown]).listed is None
+
+
+def test_the_grammar_of_lists_ends_after_whole_boxes(collator):
+    v = collator.all_words
+    grammar = PinsGrammar(v, "OK", 2)
+    ids = v.listed([[4.0, 4.0, 8.0, 8.0], [20.0, 4.0, 24.0, 8.0]], "OK", SIZE)
+    for step, token in enumerate(ids):
+        assert token in grammar.allowed(ids[:step])
+    begin = 1 + len(v.label_ids[0])
+    assert v.eos not in grammar.allowed(ids[:begin]) and grammar.allowed(ids[:-1]) == [v.eos]
+    assert set(grammar.allowed(ids[: begin + 4])) == {*v.location_ids, v.eos}
+    assert grammar.allowed(ids[: begin + 2]) == v.location_ids[v.bin_of[ids[begin]] :]
+    assert grammar.allowed(ids) == [v.pad] and len(ids) + 1 <= grammar.max_new_tokens
+
+
+def test_the_boxes_of_answer_and_list_are_rated_and_the_picture_is_encoded_once(model, collator):
+    inputs = collator.inputs(torch.rand((2, 3, SIZE[1], SIZE[0]), generator=torch.Generator().manual_seed(0)))
+    looked = []
+    handle = model.model.vision_tower.register_forward_hook(lambda *_: looked.append(1))
+    found = generate(model, inputs, Question.of(collator, 3), [SIZE] * 2)
+    handle.remove()
+    assert len(looked) == 1
+    assert all(some and {one.label for one in some} <= set(CLASSES[1:]) for some in found)
+    assert all(0 <= one.confidence <= 1 for some in found for one in some)
+    assert Question.of(collator, 0).pins is None
+
+
 def test_the_loss_weighs_good_and_bad_regions_alike():
     logits = torch.zeros((1, 4, 3))
     logits[0, 3, 1] = math.log(2)
@@ -153,16 +195,16 @@ def test_a_run_reads_regions_unless_it_did_not_learn_them(dataset, tmp_path, cap
     words = ["--data", str(dataset), "--model", "tiny", "--batch-size", "4", "--threads", "1", "--device", "cpu"]
     words += ["--epochs", "1", "--out"]
     assert command.main([*words, str(tmp_path / "with")]) == 0
-    assert load_config(tmp_path / "with")[1].regions
-    assert Inspector.load(tmp_path / "with").question.regions is not None
+    assert load_config(tmp_path / "with")[1].pins == 8  # boxes of a picture
+    assert Inspector.load(tmp_path / "with").question.pins is not None
     for name, more in (("without", ["--region-weight", "0"]), ("bare", ["--scaffold", "0", "--close-ups", "0"])):
         assert command.main([*words, str(tmp_path / name), *more]) == 0
-        assert not load_config(tmp_path / name)[1].regions
+        assert load_config(tmp_path / name)[1].pins == 0
     # Runs of earlier versions do not state it.
     path = tmp_path / "without" / "config.json"
     document = json.loads(path.read_text())
-    del document["detector"]["regions"], document["training"]["region_weight"]
+    del document["detector"]["pins"], document["training"]["region_weight"]
     path.write_text(json.dumps(document))
-    assert Inspector.load(tmp_path / "without").question.regions is None
+    assert Inspector.load(tmp_path / "without").question.pins is None
     assert command.main([*words, str(tmp_path / "wrong"), "--scaffold", "0", "--region-weight", "1"]) == 2
     assert "--region-weight: expected --scaffold above 0, got 0" in capsys.readouterr().err
