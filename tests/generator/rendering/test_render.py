@@ -246,26 +246,51 @@ def test_a_blender_that_is_too_old_is_one_line_and_exit_code_2(tmp_path: Path) -
     assert done.stderr == line + "\n"
 
 
-def test_a_file_that_is_no_program_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
-    junk = tmp_path / "junk"
-    junk.write_bytes(b"\x7fNOT A PROGRAM")
-    junk.chmod(0o755)
-    done = drive(small_manifest(tmp_path), tmp_path / "out", "--blender", junk)
-    assert done.returncode == 2
-    assert done.stderr == f"{junk}: expected a program that can be started, got: Exec format error\n"
+@pytest.mark.parametrize("more", [(), ("--dry-run",), ("--device", "gpu")], ids=["render", "dry run", "graphics card"])
+@pytest.mark.parametrize(
+    ("content", "got"),
+    [
+        (b"\x7fNOT A PROGRAM", "a file that cannot be executed: Exec format error"),
+        (b"#!/nonexistent/python\n", "a program whose interpreter (first line of a script) or loader is missing"),
+        (b"#!/bin/sh\necho 'unknown option -b' >&2\nexit 2\n", "a program that ended with exit code 2: unknown option"),
+        (b"#!/bin/sh\nexit 2\n", "a program that ended with exit code 2\n"),
+        (None, "a file that is not executable\n"),
+    ],
+    ids=["junk", "no interpreter", "another program", "silent", "not executable"],
+)
+def test_a_file_that_is_no_blender_is_one_line(
+    content: bytes | None, got: str, more: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "program"
+    path.write_bytes(content or b"")
+    path.chmod(0o755 if content else 0o644)
+    done = drive(small_manifest(tmp_path), tmp_path / "out", "--workers", 1, "--blender", path, *more)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"--blender {path}: expected an executable Blender, got {got}")
+
+
+def test_a_dry_run_with_another_program_does_not_succeed(tmp_path: Path) -> None:
+    done = drive(small_manifest(tmp_path), tmp_path / "out", "--blender", "/bin/true", "--dry-run")
+    assert done.returncode == 2 and done.stdout == ""
+    got = "got a program that gives no answer, but ended with exit code 0"
+    assert done.stderr == f"--blender /bin/true: expected an executable Blender, {got}\n"
 
 
 @pytest.mark.parametrize("by", ["option", "environment"])
-def test_a_blender_that_is_not_there(by: str, tmp_path: Path) -> None:
-    more, environment = (
-        (["--blender", "/nonexistent/blender"], {})
-        if by == "option"
-        else ([], {"PINSIGHT_BLENDER": "/nonexistent/blender"})
-    )
+@pytest.mark.parametrize(
+    ("name", "got"),
+    [
+        ("/nonexistent/blender", "no file"),
+        ("/tmp", "a folder"),
+        ("no_such_blender", "no program of this name on the PATH (--blender FILE names one elsewhere)"),
+    ],
+)
+def test_a_blender_that_is_not_there(by: str, name: str, got: str, tmp_path: Path) -> None:
+    more, environment = (["--blender", name], {}) if by == "option" else ([], {"PINSIGHT_BLENDER": name})
     done = drive(small_manifest(tmp_path), tmp_path / "out", "--engine", "blender", *more, **environment)
     assert done.returncode == 2
-    assert done.stderr.startswith("blender: expected a Blender executable")
-    assert "got '/nonexistent/blender'" in done.stderr
+    place = f"--blender {name}" if by == "option" else f"PINSIGHT_BLENDER={name}"
+    assert done.stderr == f"{place}: expected an executable Blender, got {got}\n"
     assert not (tmp_path / "out").exists()
 
 
