@@ -34,7 +34,7 @@ from studies.page import marked
 from studies.tables import table
 from trainer.core.errors import InputError
 from trainer.core.gates import Gates
-from trainer.core.options import main_of
+from trainer.core.options import main_of, number
 from trainer.run_kinds import RunKind, run_kind
 
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "gates.md"
@@ -264,7 +264,7 @@ def parser() -> argparse.ArgumentParser:
         help="dataset of renders of another scene; all its pictures should be INVALID; may be repeated",
     )
     pictures = "number of regular renders of which unsuitable copies are made (default: 100)"
-    p.add_argument("--pictures", type=int, default=100, metavar="N", help=pictures)
+    p.add_argument("--pictures", type=number(int, 1, 100_000), default=100, metavar="N", help=pictures)
     write = "write the table into docs/explanation/gates.md, between the two markers that contain NAME"
     p.add_argument("--write", metavar="NAME", help=write)
     return p
