@@ -133,12 +133,12 @@ def write_pictures(to: Path, data: Path, splits: Sequence[str], others: Sequence
     rows = list(rows_of(data, splits))
     changed = {int(i) for i in np.linspace(0, len(rows) - 1, min(most, len(rows))).round()}
     size = (0, 0)
-    for number, row in enumerate(rows):
+    for index, row in enumerate(rows):
         picture = open_picture(row["image"]["bytes"], row["run"]).convert("RGB")
         size = picture.size
         save(REGULAR, row["run"], picture)
-        if number in changed:
-            for kind, one in unsuitable(picture, np.random.default_rng(number)).items():
+        if index in changed:
+            for kind, one in unsuitable(picture, np.random.default_rng(index)).items():
                 if kind != HALF_TURN or not is_symmetric(row):
                     save(kind, row["run"], one)
     for other in others:
