@@ -180,7 +180,7 @@ def _begin(claimed: Claim, rows: Sequence[int]) -> None:
     if claimed.is_default:
         print(f"rendering into the folder {output.root} (--out DIR chooses another one)", flush=True)
     notes = [output.note_other_renderers(runs[row] for row in rows)]
-    notes += [output.note_edited(claimed.manifest, {runs[row].run for row in rows})]
+    notes += [claimed.note_edited({runs[row].run for row in rows})]
     sys.stderr.writelines(f"{note}\n" for note in notes if note)
     claimed.save_inputs()
     output.sweep()

@@ -7,6 +7,7 @@ line of JSON per row.
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -362,24 +363,46 @@ def test_a_renderer_that_dies_while_it_compares_is_named(code: int, tmp_path: Pa
     Path(log).unlink()
 
 
-def test_edited_rows_outside_of_the_selection_are_named(tmp_path: Path) -> None:
-    """Records of rows that were not rendered again stay as they are; `build` would refuse them without a hint."""
-    path, out = small_manifest(tmp_path), tmp_path / "out"
-    (out / "records").mkdir(parents=True)
+def write_records(path: Path, out: Path, edited: tuple[int, ...]) -> None:
+    """Records of all rows of a manifest, those of some rows with another lighting than the manifest has now."""
+    (out / "records").mkdir(parents=True, exist_ok=True)
     scene = read_connector(SCENES / "connector_3x9.toml")
     for number, run in enumerate(read_manifest(path, SCENES).runs):
-        row = run.row() | ({"lighting": "side"} if number in (1, 2) else {})
+        row = run.row() | ({"lighting": "side"} if number in edited else {})
         known = {"schema": 1, "run": run.run, "row": row, "renderer": RENDERER, "blender": "9.9.9"}
         known |= dict.fromkeys(("image_sha256", "mask_sha256", "row_sha256"), "0") | {"width": 32, "height": 32}
         known |= {"camera": {}, "tolerance": {}, "housing": {}, "positions": [], "other": []}
         (out / "records" / f"{run.run}.json").write_bytes(encode_record(known | {"scene_sha256": scene.sha256}))
+
+
+EDITED = "rows not chosen now whose manifest row or scene was edited since they were rendered: "
+STAY = ". They stay as they are (`build` may refuse them): render them, too\n"
+
+
+def test_edited_rows_outside_of_the_selection_are_named(tmp_path: Path) -> None:
+    """Records of rows that were not rendered again stay as they are; `build` would refuse them without a hint."""
+    path, out = small_manifest(tmp_path), tmp_path / "out"
+    write_records(path, out, edited=(1, 2))
     good = stand_in(tmp_path, "def answer(row):\n    return good(row)")
-    line = f"{out}: rows not chosen now whose manifest row or scene was edited since they were rendered: "
     for rows, count in (("0:1", "2 (such as two)"), ("1:2", "1 (such as three)"), ("1:3", "")):
         done = drive(path, out, "--workers", 1, "--blender", good, "--rows", rows)
         assert done.returncode == 0, done.stderr
-        said = f"{line}{count}. They stay as they are (`build` may refuse them): render them, too\n"
-        assert done.stderr == (said if count else "")
+        assert done.stderr == (f"{out}: {EDITED}{count}{STAY}" if count else "")
+
+
+def test_edited_rows_of_the_folder_s_other_manifests_are_named(tmp_path: Path) -> None:
+    path, out = small_manifest(tmp_path), tmp_path / "out"
+    other = path.with_name("other.csv")
+    other.write_text(path.read_text().replace("\none,", "\nfive,").replace("\ntwo,", "\nsix,"))
+    write_records(path, out, edited=())
+    write_records(other, out, edited=(0,))
+    for name in ("manifests", "scenes"):
+        (out / name).mkdir()
+    shutil.copy(other, out / "manifests")
+    shutil.copy(SCENES / "connector_3x9.toml", out / "scenes")
+    good = stand_in(tmp_path, "def answer(row):\n    return good(row)")
+    done = drive(path, out, "--workers", 1, "--blender", good)
+    assert done.returncode == 0 and done.stderr == f"{out}: {EDITED}1 (such as five){STAY}"
 
 
 @pytest.mark.parametrize("engine", ["local", "blender"])
