@@ -288,6 +288,7 @@ def _examine(
     broken: list[str] = []
     digests: dict[str, tuple[str, ...]] = {}
     located = Located()
+    hidden: list[str] = []
     photos = [photo for chunk in chunks for photo in chunk]
     with tqdm(total=len(photos), desc="pictures", unit="picture", disable=None) as bar:
         for chunk, found in in_order(examine, ((chunk, rules, spool) for chunk in chunks)):
@@ -295,6 +296,7 @@ def _examine(
             broken += found.problems
             digests |= found.digests
             located.add(found.located)
+            hidden += found.hidden
             for note in found.notes:
                 tqdm.write(note, file=sys.stderr)
             for group, numbers in found.statistics:
@@ -303,6 +305,11 @@ def _examine(
             bar.update(len(chunk))
     if rules.locating is not None:
         sys.stderr.write("".join(f"{note}\n" for note in located.notes(rules.locating.file)))
+    if hidden:
+        sys.stderr.write(
+            f"masks: {counted(len(hidden), 'object')} without a pixel, covered by smaller objects or with an empty "
+            f"segmentation (first: {hidden[0]}); boxes are kept\n"
+        )
     copied, notes, wrong = checked_copies(rows, digests, other.pictures if other is not None else {})
     sys.stderr.write("".join(f"{note}\n" for note in notes))
     rows = [one for one in rows if one.photo.run not in wrong]

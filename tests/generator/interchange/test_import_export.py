@@ -317,6 +317,24 @@ def test_every_broken_input_is_named_and_nothing_is_written(tmp_path, capsys):
     assert {r["file"] for r in rows_of(tmp_path / "out").values()} == {"whole.png"}
 
 
+@pytest.mark.parametrize("over", [True, False], ids=["covered", "beside"])
+def test_objects_without_a_pixel_in_the_mask_are_counted(over: bool, tmp_path: Path, capsys):
+    folder = tmp_path / "in"
+    (folder / "images").mkdir(parents=True)
+    picture(folder / "images/a.png", 64, 40)
+    right = 10 if over else 30
+    shapes = [(x, [[x, 10, x + 10, 10, x + 10, 20, x, 20]]) for x in (10, right)]
+    coco(folder, [image(1, "a.png")], [{**box(1, x, 10, 10, 10), "segmentation": shape} for x, shape in shapes])
+    words = (folder, "--format", "coco", "--images", folder / "images")
+    assert import_(*words, "--to", tmp_path / "out") == 0
+    said = (
+        "masks: 1 object without a pixel, covered by smaller objects or with an empty segmentation (first: a.png box 1)"
+    )
+    assert (said in capsys.readouterr().err) is over
+    (row,) = rows_of(tmp_path / "out").values()
+    assert len(objects_of(row)) == 2  # boxes are kept
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
