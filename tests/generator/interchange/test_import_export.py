@@ -322,9 +322,11 @@ def test_objects_without_a_pixel_in_the_mask_are_counted(over: bool, tmp_path: P
     folder = tmp_path / "in"
     (folder / "images").mkdir(parents=True)
     picture(folder / "images/a.png", 64, 40)
-    right = 10 if over else 30
-    shapes = [(x, [[x, 10, x + 10, 10, x + 10, 20, x, 20]]) for x in (10, right)]
-    coco(folder, [image(1, "a.png")], [{**box(1, x, 10, 10, 10), "segmentation": shape} for x, shape in shapes])
+    # A large object, and two that are half as large: over it, or beside it.
+    boxes = [(10, 20), *((x, 10) for x in ((10, 20) if over else (35, 45)))]
+    shapes = [[[x, 10, x + width, 10, x + width, 20, x, 20]] for x, width in boxes]
+    labelled = [{**box(1, x, 10, width, 10), "segmentation": s} for (x, width), s in zip(boxes, shapes, strict=True)]
+    coco(folder, [image(1, "a.png")], labelled)
     words = (folder, "--format", "coco", "--images", folder / "images")
     assert import_(*words, "--to", tmp_path / "out") == 0
     said = (
@@ -332,7 +334,7 @@ def test_objects_without_a_pixel_in_the_mask_are_counted(over: bool, tmp_path: P
     )
     assert (said in capsys.readouterr().err) is over
     (row,) = rows_of(tmp_path / "out").values()
-    assert len(objects_of(row)) == 2  # boxes are kept
+    assert len(objects_of(row)) == 3  # boxes are kept
 
 
 @pytest.mark.parametrize(
