@@ -245,7 +245,7 @@ def _render(arguments: argparse.Namespace, claimed: Claim, rows: Sequence[Run]) 
         if arguments.dry_run:
             os.write(real, f"{_plan(renderer, rows, arguments.force)}\n".encode())
             return 0
-        for note in (output.note_other_renderers(rows), output.note_edited(claimed.manifest, {r.run for r in rows})):
+        for note in (output.note_other_renderers(rows), claimed.note_edited({run.run for run in rows})):
             if note:
                 print(note, file=sys.stderr)
         claimed.save_inputs()

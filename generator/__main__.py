@@ -12,7 +12,8 @@ import io
 import os
 import sys
 
-from blender_scripts.contract.errors import InputError, RenderError, check_none_is_empty, grouped
+from blender_scripts.contract.errors import InputError, check_none_is_empty, grouped
+from generator.rendering.failures import RenderError
 
 COMMANDS = {
     "connectors": ("generator.doe.random_connectors", "write scene files of random connectors, to train for many"),

@@ -34,7 +34,7 @@ from studies.page import marked
 from studies.tables import table
 from trainer.core.errors import InputError
 from trainer.core.gates import Gates
-from trainer.core.options import main_of
+from trainer.core.options import main_of, number
 from trainer.run_kinds import RunKind, run_kind
 
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "gates.md"
@@ -133,12 +133,12 @@ def write_pictures(to: Path, data: Path, splits: Sequence[str], others: Sequence
     rows = list(rows_of(data, splits))
     changed = {int(i) for i in np.linspace(0, len(rows) - 1, min(most, len(rows))).round()}
     size = (0, 0)
-    for number, row in enumerate(rows):
+    for index, row in enumerate(rows):
         picture = open_picture(row["image"]["bytes"], row["run"]).convert("RGB")
         size = picture.size
         save(REGULAR, row["run"], picture)
-        if number in changed:
-            for kind, one in unsuitable(picture, np.random.default_rng(number)).items():
+        if index in changed:
+            for kind, one in unsuitable(picture, np.random.default_rng(index)).items():
                 if kind != HALF_TURN or not is_symmetric(row):
                     save(kind, row["run"], one)
     for other in others:
@@ -264,7 +264,7 @@ def parser() -> argparse.ArgumentParser:
         help="dataset of renders of another scene; all its pictures should be INVALID; may be repeated",
     )
     pictures = "number of regular renders of which unsuitable copies are made (default: 100)"
-    p.add_argument("--pictures", type=int, default=100, metavar="N", help=pictures)
+    p.add_argument("--pictures", type=number(int, 1, 100_000), default=100, metavar="N", help=pictures)
     write = "write the table into docs/explanation/gates.md, between the two markers that contain NAME"
     p.add_argument("--write", metavar="NAME", help=write)
     return p

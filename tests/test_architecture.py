@@ -59,7 +59,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "generator.matching": {"generator.io", "generator.doe", "generator.rendering", "generator.locating"}
     | {"generator.reporting.pages"}
     | RENDERER_WORDS,
-    "generator.__main__": {f"{CONTRACT}.errors"},
+    "generator.__main__": {f"{CONTRACT}.errors", "generator.rendering.failures"},
     "generator.merge": {
         "generator.rendering.merge",
         "generator.dataset",

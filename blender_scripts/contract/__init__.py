@@ -9,7 +9,7 @@ scatter.py  photographs.py  world.py    manufacturing scatter; pictures of the t
 datum.py  tolerance.py      the datum of measurements; limits on a pin's measures
 nominal_position.py         a pin position as on a connector's drawing
 toml_section.py  csv_file.py  text_file.py     readers of TOML, CSV and text files, which report every mistake
-errors.py          InputError: a mistake of the user, reported with exit code 2; RenderError: a renderer failed
+errors.py          InputError: a mistake of the user, reported with exit code 2
 progress_lines.py  lines that say how far a long rendering is, for output that is no terminal
 defect.py          one defect: kind, target, values of parameters
 draws.py           random numbers that depend on a seed and a purpose only

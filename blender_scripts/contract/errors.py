@@ -1,4 +1,4 @@
-"""Exceptions for mistakes in manifests, scenes, options and the files that they name, and for failed renderers."""
+"""The exception for mistakes in manifests, scenes, options and the files that they name; how messages are shown."""
 
 from __future__ import annotations
 
@@ -25,10 +25,6 @@ class InputError(Exception):
     def __init__(self, problems: str | Iterable[str]) -> None:
         self.problems: list[str] = [problems] if isinstance(problems, str) else list(problems)
         super().__init__("\n".join(self.problems))
-
-
-class RenderError(Exception):
-    """A renderer failed, through no mistake of the input. Commands print the message and exit with code 1."""
 
 
 def check_none_is_empty(arguments: Sequence[str]) -> None:

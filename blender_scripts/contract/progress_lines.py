@@ -1,13 +1,30 @@
-"""Lines that say how far a long rendering is, for output into a file or a pipe, where a progress bar is unreadable."""
+"""Lines that say how far a long rendering is, for output into a file or a pipe; writing ends where nobody reads."""
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
+from collections.abc import Callable
 
 # A line follows the one before after so many seconds or, if that is longer, after this share of the time so far: a
 # rendering of ten hours prints about seventy lines.
 LEAST_S, SHARE = 30.0, 0.1
+
+
+class WhileRead:
+    """Writes until nobody reads it any more, as after a closed pipe: that must not end a rendering."""
+
+    def __init__(self) -> None:
+        self._is_read = True
+
+    def __call__(self, write: Callable[[], object]) -> None:
+        """Call `write`, unless an earlier call failed, was interrupted, or has not ended."""
+        if self._is_read:
+            self._is_read = False
+            with contextlib.suppress(OSError):
+                write()
+                self._is_read = True
 
 
 class RecentRate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import tomllib
 from collections.abc import Callable
@@ -67,6 +68,7 @@ class TomlSection:
         self.at = at
         self._lines = lines
         self._used: set[str] = set()
+        self._missing: dict[str, tuple[int, str]] = {}
         self._children: dict[str, TomlSection] = {}
         self.problems: list[tuple[int, str]] = []
 
@@ -118,6 +120,7 @@ class TomlSection:
             return self.data[key]
         if default is None:
             self.wrong(key, expected, "nothing")
+            self._missing[key] = self.problems[-1]
         return default
 
     def value(self, key: str, expected: str, default: Any = None) -> Any:
@@ -230,13 +233,17 @@ class TomlSection:
         return not self._all_problems()
 
     def _all_problems(self) -> list[tuple[int, str]]:
-        unknown = []
+        unknown, own, missing = [], list(self.problems), dict(self._missing)
         for key in self.data:
             if key not in self._used:
-                known = ", ".join(sorted(self._used)) or "nothing"
-                found = f"{self._name(key)}: expected a known key ({known}), got {shown(key)}"
-                unknown.append((self.line(key), found))
-        return [*self.problems, *unknown, *(p for child in self._children.values() for p in child._all_problems())]
+                known = f"a known key ({', '.join(sorted(self._used)) or 'nothing'})"
+                # A missing key beside one spelt much like it is one mistake.
+                if meant := difflib.get_close_matches(key[:64], missing, 1, 0.75):
+                    instead = missing.pop(meant[0])
+                    own = [problem for problem in own if problem != instead]
+                    known = f"the key {meant[0]}"
+                unknown.append((self.line(key), f"{self._name(key)}: expected {known}, got {shown(key)}"))
+        return [*own, *unknown, *(p for child in self._children.values() for p in child._all_problems())]
 
     def finish(self) -> None:
         """Raise InputError with every mistake of this table and its sub-tables, if any; a key never read is one."""

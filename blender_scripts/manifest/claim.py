@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from blender_scripts.contract.connector import Connector, read_connector
 from blender_scripts.contract.errors import InputError
 from blender_scripts.contract.output_path import check_parents
 from blender_scripts.contract.photographs import SUFFIXES
 from blender_scripts.manifest.output_folder import EXTRAS, PATHS, SCENE_PATHS, SCENES, OutputFolder, original_path
-from blender_scripts.manifest.reader import conflicts, run_names
-from blender_scripts.manifest.run import Manifest
+from blender_scripts.manifest.reader import conflicts, run_names, stream_runs
+from blender_scripts.manifest.run import Manifest, Run
 
 # Without --out a manifest is rendered into renders/NAME below the current folder.
 RENDERS = Path("renders")
@@ -69,6 +70,33 @@ class Claim:
                     for each in set(kept_in.iterdir()) - {folder / SCENES / p.name for p in photographs}:
                         if each.suffix.lower() in SUFFIXES:
                             each.unlink()
+
+    def note_edited(self, chosen: Collection[str]) -> str | None:
+        """Return a sentence for the user about rendered rows that were edited since and stay as they are; None: none.
+
+        Rows of other manifests that were rendered into the folder before count, too, with the scenes as they are now.
+
+        Args:
+            chosen: run names of the rows to be rendered.
+        """
+        return self.output.note_edited(self._rows(), chosen)
+
+    def _rows(self) -> Iterator[tuple[Run, Connector]]:
+        """Yield the rows of the manifest, then of the folder's copies of other manifests, each with its scene."""
+        connectors = dict(self.manifest.connectors)
+        for run in self.manifest.runs:
+            yield run, connectors[run.scene]
+        root, kept = self.output.root, _copy_of(self.output.root, self.manifest.path)
+        files = {file.stem: file for file in (root / SCENES).glob("*.toml")}
+        # These copies will be those of the manifest's scenes.
+        files |= {name: self.scenes / f"{name}.toml" for name in connectors}
+        for copy in sorted((root / "manifests").glob("*.csv")):
+            if copy != kept:
+                with contextlib.suppress(InputError):  # a damaged copy names no row
+                    for run in stream_runs(copy, files):
+                        if run.scene not in connectors:
+                            connectors[run.scene] = read_connector(files[run.scene])
+                        yield run, connectors[run.scene]
 
     def scene_files(self) -> Iterator[tuple[str, bytes]]:
         """Yield path in the scenes' folder and content of every file of the manifest's scenes.

@@ -16,9 +16,10 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
+from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.record import RENDERER, difference, encode_record, is_edited, read_record
-from blender_scripts.manifest.run import Manifest, Run
+from blender_scripts.manifest.run import Run
 
 # Paths of the files that manifests/ and scenes/ hold copies of, relative to the folder, by the copies' names.
 PATHS = "manifest_paths.json"
@@ -107,19 +108,24 @@ class OutputFolder:
         rest = f"; rows that stay as they are: {left} (`build` refuses a folder with both versions)" if left else ""
         return f"{self.root}: rows of renderer version {versions} that version {RENDERER} renders again: {again}{rest}"
 
-    def note_edited(self, manifest: Manifest, chosen: Collection[str]) -> str | None:
+    def note_edited(self, rows: Iterable[tuple[Run, Connector]], chosen: Collection[str]) -> str | None:
         """Return a sentence for the user about rendered rows that were edited since and stay as they are; None: none.
 
         Args:
-            manifest: the manifest.
+            rows: rows of the folder's manifests, each with its scene; read until every record's row was found.
             chosen: run names of the rows to be rendered, which are not looked at.
         """
         there = {path.stem for path in (self.root / "records").glob("*.json")}.difference(chosen)
         edited = []
-        for run in manifest.runs if there else ():
-            record = self._record_of(run.run) if run.run in there else None
-            if record is not None and is_edited(record, run, manifest.connectors[run.scene]):
+        for run, connector in rows if there else ():
+            if run.run not in there:
+                continue
+            record = self._record_of(run.run)
+            if record is not None and is_edited(record, run, connector):
                 edited.append(run.run)
+            there.discard(run.run)
+            if not there:
+                break
         if not edited:
             return None
         return (

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from typing import TextIO
 
-from blender_scripts.contract.progress_lines import LEAST_S, ProgressLines, RecentRate
+from blender_scripts.contract.progress_lines import LEAST_S, ProgressLines, RecentRate, WhileRead
 
 _CELLS = 28
 
@@ -19,7 +18,7 @@ class Progress:
         self.done = 0
         self.stream = stream or sys.stderr
         self.enabled = self.stream.isatty()
-        self._is_read = True
+        self._while_read = WhileRead()
         self._rate, self._lines = RecentRate(), ProgressLines(total)
 
     def advance(self) -> None:
@@ -42,9 +41,8 @@ class Progress:
             self._write("\n")
 
     def _write(self, text: str) -> None:
-        if self._is_read:
-            self._is_read = False
-            with contextlib.suppress(OSError):
-                self.stream.write(text)
-                self.stream.flush()
-                self._is_read = True
+        def write() -> None:
+            self.stream.write(text)
+            self.stream.flush()
+
+        self._while_read(write)

@@ -41,6 +41,7 @@ from generator.dataset.labels import CLASSES, OK
 from generator.dataset.rows import all_columns, features, missing_note, objects_of
 from generator.dataset.writer import DatasetWriter, Kept, Spool
 from generator.io.drawing import Box
+from generator.io.file_names import dataset_name
 from generator.io.pictures import open_picture
 from generator.io.processes import processes
 from generator.io.source_code import code_sha256
@@ -139,7 +140,7 @@ def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: O
         done.copies = sum(origins["copies"] for origins in writer.origins.values())
         made = {"seed": options.seed, "trim": options.trim, "mirrored_text": options.mirror_text}
         text = make_derived_card(
-            f"Augmented: {plan.folder.resolve().name}",
+            f"Augmented: {dataset_name(plan.folder)}",
             _how(plan, options, done),
             writer.counts,
             writer.origins,
@@ -275,7 +276,7 @@ def _how(plan: Plan, options: Options, done: Augmented) -> list[str]:
     operations = ", ".join(f"{name} {count}" for name, count in asked.items()) or "nothing"
     trim = "copies trimmed at random" if options.trim else "copies not trimmed"
     paragraphs = [
-        f"Made from the dataset `{plan.folder.resolve().name}` by a plan ({operations}), {trim}, seed {options.seed}. "
+        f"Made from the dataset `{dataset_name(plan.folder)}` by a plan ({operations}), {trim}, seed {options.seed}. "
         "Boxes, points, masks, cameras, addresses, measures, azimuths and views follow the pixels. A copy of an NG "
         f"picture is OK if no part of a defect remains in it, which happened {done.became_ok} times."
     ]

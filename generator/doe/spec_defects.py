@@ -21,7 +21,8 @@ def read_defects(section: TomlSection) -> dict[str, KindSpec]:
         kind = own.text("kind", name)
         if kind not in KINDS:
             key = "kind" if "kind" in own.data else None
-            own.wrong(key, f"a kind of defect: one of {', '.join(KINDS)}", shown(kind))
+            if not own.problems:
+                own.wrong(key, f"a kind of defect: one of {', '.join(KINDS)}", shown(kind))
             own.data = {}
             continue
         found[name] = _kind(own, kind)

@@ -41,7 +41,8 @@ def _shares(section: TomlSection, names: tuple[str, ...], default: tuple[float, 
         for name, share in zip(names, default, strict=True)
     }
     if not any(found.values()):
-        section.wrong(None, f"a weight above 0 for at least one of {', '.join(names)}", shown(section.data))
+        if section.is_sound():
+            section.wrong(None, f"a weight above 0 for at least one of {', '.join(names)}", shown(section.data))
         return dict(zip(names, default, strict=True))
     return {name: share for name, share in found.items() if share}
 

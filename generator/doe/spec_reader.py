@@ -38,6 +38,10 @@ from generator.doe.spec_defects import read_defects
 from generator.doe.spec_measurement import read_measurement
 from generator.doe.tables import TABLES
 
+_TABLES = ("design", "factors", "positions", "defects", "classes", "measurement", "splits")
+_KEYS = ("schema", "description", "name", "seed", "first_part", *_TABLES)
+# Keys of [design] beside `kind`; which of them a SPEC may have depends on it.
+_OF_KIND = ("table", "resolution", "generators", "inner", "outer", "noise")
 _SPLIT = re.compile(r"train|validation|test|test_[A-Za-z0-9_]+")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,48}")
 
@@ -64,6 +68,9 @@ class _Reader:
         self.path = path
         # Columns of [factors] whose levels are wrong: other messages on them would mislead.
         self._wrong_columns: set[str] = set()
+        # A table with a mistake in its name: messages on what it should have given would mislead.
+        self._has_unknown = not set(top.data) <= set(_KEYS)
+        self._lacks_held_out = False
 
     def read(self) -> Spec:
         """Read the whole SPEC; mistakes are noted in `self.top`, whose `finish` raises them."""
@@ -71,14 +78,18 @@ class _Reader:
         top.integer("schema", 1, 1)
         top.text("description", "")
         name = top.text("name", self.path.stem)
-        if not _NAME.fullmatch(name):
+        if isinstance(top.data.get("name", ""), str) and not _NAME.fullmatch(name):
             top.wrong("name", "1 to 48 letters, digits, _ or -", shown(name))
         design = top.table("design")
         kind = design.choice("kind", KINDS_OF_DESIGN)
+        if design.problems:  # which other keys belong to the kind is not known
+            for key in _OF_KIND:
+                design.value(key, "", ())
         factors = self._factors(top.table("factors"))
         for column in NEEDED:
             if column not in self._wrong_columns and not any(column in factor.columns for factor in factors):
                 top.table("factors").wrong(column, "one or more levels of this column", "nothing")
+                self._wrong_columns.add(column)
         positions = top.table("positions", optional=True)
         held_out = self._held_out(positions)
         # Read before any early return, so that these keys are never reported as unknown.
@@ -181,7 +192,9 @@ class _Reader:
         return tuple(found)
 
     def _is_wrong(self, factor: str) -> bool:
-        """Whether a message was noted on the levels that [factors] lists for a factor, or for a column of it."""
+        """Whether a message was noted on [factors], or on the levels that it lists for a factor or a column of it."""
+        if not isinstance(self.top.data.get("factors"), dict):
+            return True
         return not self._wrong_columns.isdisjoint(factor.split("+"))
 
     def _check_column(self, section: TomlSection, key: str, column: str, seen: set[str]) -> None:
@@ -199,12 +212,14 @@ class _Reader:
         value = section.value(key, expected)
         if isinstance(value, dict):
             child = section.table(key)
+            if len(columns) > 1 or columns[0] in NEEDED:
+                section.wrong(key, "levels, as only a single column of numbers can have a range", "a range")
+                child.data = {}
+                return None
             low = child.number("low", -LARGEST_NUMBER, LARGEST_NUMBER)
             high = child.number("high", -LARGEST_NUMBER, LARGEST_NUMBER)
             decimals = child.integer("decimals", 0, 9, 0 if columns[0] in PICTURE_FACTORS else 3)
-            if len(columns) > 1 or columns[0] in NEEDED:
-                section.wrong(key, "levels, as only a single column of numbers can have a range", "a range")
-            if low >= high:
+            if low >= high and not child.problems:
                 child.wrong("high", f"a number above {low:g} (low)", f"{high:g}")
             return Factor(columns, range=Range(low, high, decimals))
         levels = value if isinstance(value, list) else [value]
@@ -238,11 +253,23 @@ class _Reader:
         section.wrong("held_out", expected, shown(value))
         return None
 
+    def _positions(self, split: TomlSection, default: str) -> str:
+        """Read at which positions a split has defects; without `held_out`, other words than `all` are noted once."""
+        chosen = split.choice("positions", POSITIONS, default)
+        table = self.top.data.get("positions", {})
+        given = self._has_unknown or not isinstance(table, dict) or table
+        if chosen != ALL and not given and not split.problems and not self._lacks_held_out:
+            self._lacks_held_out = True
+            split.wrong("positions", f"{ALL}, as the key held_out of [positions] is not given", shown(chosen))
+        return chosen
+
     def _classes(self, section: TomlSection, default: dict[str, int]) -> dict[str, int]:
         if not section.data:
             return default
         weights = {name: section.integer(name, 0, 1_000_000, 0) for name in CLASSES}
         if not any(weights.values()):
+            if not section.is_sound():
+                return default
             section.wrong(None, "a weight above 0 for at least one class", shown(section.data))
             return default
         return {name: weight for name, weight in weights.items() if weight}
@@ -265,7 +292,7 @@ class _Reader:
                     name=name,
                     rows=rows,
                     replicates=replicates,
-                    positions=split.choice("positions", POSITIONS if holds_out else (ALL,), seen if holds_out else ALL),
+                    positions=self._positions(split, seen if holds_out else ALL),
                     per_picture=split.integer("per_picture", 1, 100, per_picture),
                     classes=self._classes(split.table("classes", optional=True), classes),
                     factors=own,
@@ -342,7 +369,9 @@ class _Reader:
 
     def _check_classes(self, splits: tuple[SplitSpec, ...], defects: dict[str, KindSpec]) -> None:
         section = self.top.table("defects", optional=True)
-        if not defects or not section.is_sound():  # a kind with a mistake may be the one that gives a class
+        # A kind with a mistake may be the one that gives a class.
+        in_doubt = self._has_unknown or not isinstance(self.top.data.get("classes", {}), dict)
+        if not defects or in_doubt or not section.is_sound():
             return
         made = {OK, *(class_of_kind(spec.kind) for spec in defects.values())}
         for split in splits:

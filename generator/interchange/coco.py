@@ -36,7 +36,7 @@ from generator.interchange.labelled import (
     split_of,
     text_of,
 )
-from generator.io.file_names import existing
+from generator.io.file_names import dataset_name, existing
 from generator.io.json_text import parse_json
 from generator.io.pictures import files_below, is_picture
 
@@ -357,7 +357,7 @@ def _finish(job: Export, pictures: Mapping[str, Sequence[Exported]]) -> None:
                 number += 1
                 annotations.append({"id": number, "image_id": image, **annotation})
         content = {
-            "info": {"description": f"{job.dataset.resolve().name}, {split}"},
+            "info": {"description": f"{dataset_name(job.dataset)}, {split}"},
             "licenses": [],
             "images": images,
             "annotations": annotations,

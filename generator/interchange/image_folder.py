@@ -36,6 +36,7 @@ from generator.interchange.labelled import (
     split_of,
     text_of,
 )
+from generator.io.file_names import dataset_name
 from generator.io.json_text import parse_json
 from generator.io.mask_files import note_on_masks, split_masks
 from generator.io.pictures import READ_SUFFIXES, empty_folders, files_below, is_picture, passed_over
@@ -233,7 +234,7 @@ def _finish(job: Export, pictures: Mapping[str, Sequence[Exported]]) -> None:
             table = pa.Table.from_pylist([_line(picture) for picture in pictures[split]], schema=_SCHEMA)
             pq.write_table(table, job.folder / split / "metadata.parquet")
     header = {"configs": [{"config_name": "default", "data_files": configs}]}
-    text = f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n\nExported from {job.dataset.resolve().name}.\n"
+    text = f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n\nExported from {dataset_name(job.dataset)}.\n"
     (job.folder / "README.md").write_text(text, encoding="utf-8")
 
 

@@ -43,6 +43,7 @@ from generator.interchange.placing import placed
 from generator.interchange.same_pictures import checked_copies
 from generator.interchange.voc import read_voc
 from generator.interchange.yolo import read_yolo
+from generator.io.file_names import dataset_name
 from generator.io.given_once import GivenOnce
 from generator.io.number_option import number, whole_number
 from generator.io.processes import InOrder, processes
@@ -244,14 +245,14 @@ def _write(
         parameters = other.parameters if other is not None else _parameters(rows, statistics, rules)
         writer.begin(features(has_other, rules.extras, rules.masks))
         _write_splits(in_order, rows, other, rules, parameters, options, writer)
-    title = f"Imported: {args.source.resolve().name}"
+    title = f"Imported: {dataset_name(args.source)}"
     how = [f"{len(photos)} labelled pictures, imported from {args.format}. What the labels do not contain is null."]
     if rules.locating is not None:
         how.append(_how_located(rules.locating))
     if other is not None:
         by = "no row is left out" if options.share is None else f"imported share of split train: {options.share:g}"
-        title += f", with {other.folder.resolve().name}"
-        how.append(f"Mixed with the dataset `{other.folder.resolve().name}`: {by}.")
+        title += f", with {dataset_name(other.folder)}"
+        how.append(f"Mixed with the dataset `{dataset_name(other.folder)}`: {by}.")
     settings = {**(other.card if other is not None else {}), "answer": rules.answer}
     text = make_derived_card(
         title, how, writer.counts, writer.origins, writer.classes, settings, args.license, writer.content_sha256
@@ -287,6 +288,7 @@ def _examine(
     broken: list[str] = []
     digests: dict[str, tuple[str, ...]] = {}
     located = Located()
+    hidden: list[str] = []
     photos = [photo for chunk in chunks for photo in chunk]
     with tqdm(total=len(photos), desc="pictures", unit="picture", disable=None) as bar:
         for chunk, found in in_order(examine, ((chunk, rules, spool) for chunk in chunks)):
@@ -294,6 +296,7 @@ def _examine(
             broken += found.problems
             digests |= found.digests
             located.add(found.located)
+            hidden += found.hidden
             for note in found.notes:
                 tqdm.write(note, file=sys.stderr)
             for group, numbers in found.statistics:
@@ -302,6 +305,11 @@ def _examine(
             bar.update(len(chunk))
     if rules.locating is not None:
         sys.stderr.write("".join(f"{note}\n" for note in located.notes(rules.locating.file)))
+    if hidden:
+        sys.stderr.write(
+            f"masks: {counted(len(hidden), 'object')} without a pixel, covered by smaller objects or with an empty "
+            f"segmentation (first: {hidden[0]}); boxes are kept\n"
+        )
     copied, notes, wrong = checked_copies(rows, digests, other.pictures if other is not None else {})
     sys.stderr.write("".join(f"{note}\n" for note in notes))
     rows = [one for one in rows if one.photo.run not in wrong]

@@ -111,6 +111,7 @@ class Findings:
             as a dataset stores it, and of that of the straightened picture, if there is one; of each picture, by run
             name.
         located: what was found in the pictures in which the part was sought.
+        hidden: picture and number of each segmented object that has no pixel in the instance mask.
     """
 
     examined: list[Examined]
@@ -119,6 +120,7 @@ class Findings:
     statistics: list[tuple[tuple[str, ...], tuple[int, list[float], list[float]]]]
     digests: dict[str, tuple[str, ...]] = field(default_factory=dict)
     located: Located = field(default_factory=Located)
+    hidden: list[str] = field(default_factory=list)
 
 
 def examine(photos: Sequence[Photo], rules: Rules, spool: Spool) -> Findings:
@@ -142,7 +144,7 @@ def examine(photos: Sequence[Photo], rules: Rules, spool: Spool) -> Findings:
             picture, content = opened(photo.labelled)
             boxes = _boxes(photo.labelled, picture.size, found.notes)
             if rules.masks:
-                _mask(photo.labelled, picture.size)
+                found.hidden += _drawn_mask(photo.labelled, picture.size)[1]
             files = [encoded_png(picture) if content is None else content] if rules.compared else []
             if rules.locating is not None:
                 photo, picture, boxes = _straightened(photo, picture, boxes, rules.locating, found, spool)
@@ -377,7 +379,25 @@ def _kinds(labelled: Labelled, label: str, objects: tuple[ObjectRow, ...] | None
 
 
 def _mask(labelled: Labelled, size: tuple[int, int]) -> bytes | None:
-    """Draw the instance mask from COCO's segmentations, as PNG bytes, smaller objects in front; None without any."""
+    """Return the instance mask of a picture (width, height) as PNG bytes; None without segmentations."""
+    mask, _ = _drawn_mask(labelled, size)
+    return None if mask is None else encoded_png(Image.fromarray(mask))
+
+
+def _drawn_mask(labelled: Labelled, size: tuple[int, int]) -> tuple[np.ndarray | None, list[str]]:
+    """Draw the instance mask from COCO's segmentations, smaller objects in front.
+
+    Args:
+        labelled: the labelled picture.
+        size: its width and height, px.
+
+    Returns:
+        The mask (H, W), uint16, None without segmentations; and picture and number of each object without a pixel in
+        it, because others cover it or its segmentation is empty.
+
+    Raises:
+        InputError: a segmentation cannot be drawn.
+    """
     layers = []
     for number, each in enumerate(labelled.objects or (), 1):
         if not each.segmentation:
@@ -388,8 +408,9 @@ def _mask(labelled: Labelled, size: tuple[int, int]) -> bytes | None:
             raise InputError(f"{labelled.name} box {number}: expected a COCO segmentation, got: {error}") from None
         layers.append((int(pixels.sum()), number, pixels))
     if not layers:
-        return None
+        return None, []
     mask = np.zeros((size[1], size[0]), np.uint16)
     for _, number, pixels in sorted(layers, key=lambda layer: (-layer[0], layer[1])):
         mask[pixels] = number
-    return encoded_png(Image.fromarray(mask))
+    seen = set(np.unique(mask).tolist())
+    return mask, [f"{labelled.name} box {number}" for _, number, _ in layers if number not in seen]

@@ -1,4 +1,4 @@
-"""Find files whose names another operating system wrote: in upper or lower case, or in another Unicode form."""
+"""Names of files, found as another operating system wrote them: in another case or Unicode form. Names of datasets."""
 
 from __future__ import annotations
 
@@ -34,6 +34,12 @@ def existing(place: Path, name: str) -> Path | None:
 def folded(name: str) -> str:
     """Return a file name in one case and Unicode form: names that some file systems cannot tell apart become equal."""
     return unicodedata.normalize("NFC", name).casefold()
+
+
+def dataset_name(folder: Path) -> str:
+    """Return the name of a dataset's folder, to show; of one named "dataset" with the folder above: demo/dataset."""
+    whole = folder.resolve()
+    return f"{whole.parent.name}/{whole.name}" if whole.name.lower() == "dataset" and whole.parent.name else whole.name
 
 
 @lru_cache(maxsize=64)

@@ -24,5 +24,9 @@ def number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        hint = " (the decimal sign is a point)" if "," in text else ""
-        raise argparse.ArgumentTypeError(f"expected a number, got {shown(text)}{hint}") from None
+        raise argparse.ArgumentTypeError(f"expected a number, got {shown_number(text)}") from None
+
+
+def shown_number(text: str) -> str:
+    """Return an option's text for the message that it is no number, with a hint on a decimal comma."""
+    return shown(text) + (" (the decimal sign is a point)" if "," in text else "")

@@ -30,7 +30,7 @@ from generator.io.csv_text import csv_text
 from generator.io.pictures import open_picture
 from generator.matching.scene_text import Key, with_values
 from generator.rendering import render
-from generator.rendering.pool import failure
+from generator.rendering.failures import failure
 
 # Seeds of placings that are searched for one that draws a wanted pose.
 _SEEDS = 4000

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
+from generator.rendering.failures import ENVIRONMENT, no_blender
 
 SCRIPT = Path(__file__).resolve().parents[2] / "blender_scripts" / "render.py"
 
@@ -34,11 +35,19 @@ def renderer_command(engine: str | None, blender: str | None) -> list[str]:
                 "this project's folder, or give --engine blender"
             )
         return [sys.executable, str(SCRIPT)]
-    wanted = blender or os.environ.get("PINSIGHT_BLENDER") or "blender"
+    wanted = blender or os.environ.get(ENVIRONMENT) or "blender"
     found = shutil.which(wanted)
     if found is None:
-        raise InputError(
-            "blender: expected a Blender executable (option --blender, else the environment variable PINSIGHT_BLENDER, "
-            f"else blender on the PATH), got {wanted!r}, which was not found"
-        )
+        named = f"--blender {wanted}" if blender else f"{ENVIRONMENT}={wanted}"
+        raise no_blender(named if blender or os.environ.get(ENVIRONMENT) else wanted, _instead(wanted))
     return [found, "-b", "--factory-startup", "--disable-autoexec", "--python-exit-code", "1", "-P", str(SCRIPT), "--"]
+
+
+def _instead(wanted: str) -> str:
+    """Say what a name is of which no program was found; a name without a folder was looked for on the PATH."""
+    if not os.path.dirname(wanted):
+        there = f" (for the file in this folder, give ./{wanted})" if os.path.isfile(wanted) else ""
+        return f"no program of this name on the PATH{there or ' (--blender FILE names one elsewhere)'}"
+    if os.path.isdir(wanted):
+        return "a folder"
+    return "a file that is not executable" if os.path.exists(wanted) else "no file"

@@ -16,43 +16,16 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from blender_scripts.contract.errors import InputError, RenderError
+from generator.rendering.failures import ending, not_started, refusal
 from generator.rendering.progress import PictureProgress
 
 _TRIES = 2
 # Seconds that a renderer has to end after SIGTERM.
 PATIENCE_S = 5.0
-
-
-def refusal(lines: Sequence[str]) -> InputError:
-    """Return the error to raise after a renderer ended with exit code 2 (wrong input); `lines`: its standard error."""
-    return InputError([line for line in lines if "expected" in line] or lines[-1:])
-
-
-def ending(code: int, lines: Sequence[str]) -> str:
-    """Return a phrase on how a renderer ended, from exit code (-N: signal N) and the lines of its standard error."""
-    ended = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-    return f"the renderer ended with {ended}" + (f": {lines[-1]}" if lines else "")
-
-
-def failure(place: str, expected: str, got: str, output: str) -> RenderError:
-    """Return the error to raise if rendering cannot go on; what a renderer wrote is kept in a file that it names.
-
-    Args:
-        place: what failed, such as the renderer's program.
-        expected: what it should have done.
-        got: what happened, on one line.
-        output: all that it wrote.
-    """
-    handle, log = tempfile.mkstemp(".log", "pinsight-renderer-")
-    with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(output)
-    return RenderError(f"{place}: expected {expected}, got: {got} (whole output: {log})")
 
 
 @dataclass
@@ -141,7 +114,7 @@ class WorkerSlot:
             code, lines = worker.exit_code_and_lines()
             self.close()
             if code == 2:
-                raise refusal(lines)
+                raise refusal(self._command, lines)
             cause = ending(code, lines)
         return None, cause
 
@@ -178,9 +151,7 @@ class WorkerSlot:
                 )
             except OSError as error:
                 log.close()
-                raise InputError(
-                    f"{self._command[0]}: expected a program that can be started, got: {error.strerror or error}"
-                ) from None
+                raise not_started(self._command, error) from None
             self._worker = Worker(process, log)
         return self._worker
 

@@ -7,7 +7,7 @@ import sys
 
 from tqdm import tqdm
 
-from blender_scripts.contract.progress_lines import ProgressLines
+from blender_scripts.contract.progress_lines import ProgressLines, WhileRead
 
 
 class PictureProgress:
@@ -19,7 +19,7 @@ class PictureProgress:
 
     def __init__(self, total: int) -> None:
         self._bar = tqdm(total=total, unit="picture", disable=not sys.stderr.isatty())
-        self._lines, self._done, self._is_read = ProgressLines(total), 0, True
+        self._lines, self._done, self._while_read = ProgressLines(total), 0, WhileRead()
 
     def __enter__(self) -> PictureProgress:
         return self
@@ -38,8 +38,4 @@ class PictureProgress:
 
     def write(self, line: str) -> None:
         """Print a line above the bar. If nobody reads it any more, no other follows, and the rendering continues."""
-        if self._is_read:
-            self._is_read = False
-            with contextlib.suppress(OSError):
-                self._bar.write(line, file=sys.stderr)
-                self._is_read = True
+        self._while_read(lambda: self._bar.write(line, file=sys.stderr))

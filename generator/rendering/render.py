@@ -22,8 +22,9 @@ from blender_scripts.manifest.reader import read_manifest
 from generator.doe.check import add_scenes_argument, check_photographs
 from generator.io.shard import Shard, shard_of
 from generator.rendering.engines import SCRIPT, renderer_command
+from generator.rendering.failures import ending, failure, no_plan, not_started, refusal
 from generator.rendering.joining import address_of, joined
-from generator.rendering.pool import Pool, ending, failure, refusal
+from generator.rendering.pool import Pool
 from generator.rendering.shards import finished
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ def _begin(claimed: Claim, rows: Sequence[int]) -> None:
     if claimed.is_default:
         print(f"rendering into the folder {output.root} (--out DIR chooses another one)", flush=True)
     notes = [output.note_other_renderers(runs[row] for row in rows)]
-    notes += [output.note_edited(claimed.manifest, {runs[row].run for row in rows})]
+    notes += [claimed.note_edited({runs[row].run for row in rows})]
     sys.stderr.writelines(f"{note}\n" for note in notes if note)
     claimed.save_inputs()
     output.sweep()
@@ -199,28 +200,29 @@ def _checked(options: argparse.Namespace, claimed: Claim, command: Sequence[str]
         What it would do, for --dry-run.
 
     Raises:
-        InputError: finished rows were made with another version or other settings, or there is no graphics card.
+        InputError: finished rows were made with another version or other settings, there is no graphics card, or the
+            program is no Blender.
         RenderError: the renderer failed.
     """
     checks = ["--compare"] if claimed.is_default and not options.force and claimed.output.has_records() else []
     checks += ["--dry-run"] if options.dry_run or options.device == "gpu" else []
     if not checks:
         return ""
-    done = subprocess.run(
-        [*command, "--rows", options.rows or ":", *checks],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        env={**os.environ, "TMPDIR": str(scratch)},
-        check=False,
-    )
+    asked = [*command, "--rows", options.rows or ":", *checks]
+    environment = {**os.environ, "TMPDIR": str(scratch)}
+    try:
+        done = subprocess.run(asked, capture_output=True, text=True, errors="replace", env=environment, check=False)
+    except OSError as error:
+        raise not_started(command, error) from None
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
     if done.returncode == 2:
-        raise refusal(lines)
+        raise refusal(command, lines)
     if done.returncode:
         expected = "a renderer that checks finished rows and graphics cards"
         raise failure(command[0], expected, ending(done.returncode, lines), done.stdout + done.stderr)
     plans = [json.loads(line)["plan"] for line in done.stdout.splitlines() if line.startswith('{"plan"')]
+    if options.dry_run and not plans:
+        raise no_plan(command, lines)
     return "\n".join(plans)
 
 

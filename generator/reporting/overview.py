@@ -16,6 +16,7 @@ from generator.dataset.card_header import read_settings
 from generator.dataset.folder import CARD, dataset_columns, read_rows, split_files
 from generator.dataset.labels import OK
 from generator.dataset.rows import PICTURES, ObjectRow, PictureRow, missing_columns, row_of
+from generator.io.file_names import dataset_name
 
 FACTORS = ("camera", "lighting", "housing", "terminal", "marking", "scene")
 MEASURES = ("true_position_mm", "retraction_mm", "tilt_deg", "visible")
@@ -131,7 +132,7 @@ def overview(dataset: Path, per_class: int, renders: Path | None = None) -> Over
     columns, extras, *_ = dataset_columns(dataset)
     splits = split_files(dataset)
     missing = set(missing_columns(columns))
-    data = Overview(_name(dataset), list(columns["label"].names), _settings(dataset))
+    data = Overview(dataset_name(dataset), list(columns["label"].names), _settings(dataset))
     data.lacking = tuple(name for name in MEASURES if f"objects.{name}" in missing)
     light = [name for name in columns if name not in PICTURES]
     candidates: dict[str, list[tuple[str, int, tuple[Any, ...]]]] = defaultdict(list)
@@ -210,12 +211,6 @@ def _record_of(row: PictureRow, renders: Path) -> dict[str, Any]:
         ):
             raise _other_render(renders, run)
     return record
-
-
-def _name(dataset: Path) -> str:
-    """Return the name of a dataset's folder; of one named "dataset" with that of the folder above: demo/dataset."""
-    whole = dataset.resolve()
-    return f"{whole.parent.name}/{whole.name}" if whole.name.lower() == "dataset" and whole.parent.name else whole.name
 
 
 def _is_same(one: float | None, other: float | None) -> bool:

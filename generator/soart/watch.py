@@ -32,8 +32,8 @@ def arrivals(folder: Path, pause_s: float = 0.5) -> Iterator[Path]:
     """Yield the pictures in a folder, then new and replaced ones without end, each as soon as it is complete.
 
     A picture is complete when it has stopped changing and can be decoded. A picture that cannot be decoded is yielded
-    when it has not changed for UNFINISHED_S seconds. Files with the name of an incomplete file are ignored. The folder
-    is read, without its subfolders, every `pause_s` seconds.
+    when it has not changed for UNFINISHED_S seconds, and so is a link that leads to no file. Files with the name of an
+    incomplete file are ignored. The folder is read, without its subfolders, every `pause_s` seconds.
     """
     watched = _Watched()
     while True:
@@ -184,11 +184,9 @@ class _Watched:
         """Yield those of the pictures that have become complete, or were replaced, since the last call."""
         self.unfinished = set()
         for path in paths:
-            try:
-                status = path.stat()
-            except OSError:  # it is gone
+            state = _state(path)
+            if state is None:
                 continue
-            state = (status.st_size, status.st_mtime_ns)
             if is_temporary(path) or self._done.get(path) == state:
                 continue
             before, since = self._seen.get(path, (None, 0.0))
@@ -200,6 +198,19 @@ class _Watched:
                 yield path
             else:
                 self.unfinished.add(path)
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """Return size and time of change of a file, size -1 for a link that leads to none; None if it is gone."""
+    try:
+        status = path.stat()
+        return status.st_size, status.st_mtime_ns
+    except OSError:
+        pass
+    try:
+        return -1, path.lstat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _is_whole(path: Path) -> bool:

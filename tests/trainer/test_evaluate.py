@@ -177,7 +177,9 @@ def test_names_are_those_of_the_folders_however_they_are_given(trained_run, tiny
     monkeypatch.chdir(trained_run)
     assert evaluate(Path(), tiny_dataset / "data" / "..", tmp_path / "out") == 0
     document = json.loads((tmp_path / "out" / "evaluation.json").read_text())
-    assert (document["model"], document["data"]) == (trained_run.name, tiny_dataset.name)
+    assert (document["model"], document["data"]) == (trained_run.name, f"{tiny_dataset.parent.name}/dataset")
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert f"Evaluation: {trained_run.name} on {tiny_dataset.parent.name}/dataset" in page
 
 
 def test_a_threshold_never_comes_from_another_dataset(run, tiny_dataset, tmp_path, capsys):

@@ -51,3 +51,14 @@ def is_base(init: str) -> bool:
     """Return whether a run that `--init` names, also by a link, is one of a base."""
     runs = (Path(os.path.abspath(init)), Path(init).resolve()) if init else ()
     return any((run.parent / DIGEST).is_file() for run in runs)
+
+
+def unknown(init: str | None) -> str:
+    """Return a note for the user if `--init` names a run by a base's path, but not known as a base's; else empty."""
+    run = Path(os.path.abspath(init)) if init else Path()
+    if run.parent.name != NAME or not (run / CONFIG).is_file() or is_base(str(run)):
+        return ""
+    return (
+        f"--init {init}: whether this is a base is not known, as {run.parent / DIGEST} is missing: epochs and forecast "
+        "are those after any other run. If it is a copy of a base, copy this file, too"
+    )

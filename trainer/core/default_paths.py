@@ -18,6 +18,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from generator.io.file_names import dataset_name
 from trainer.core.card import PINSIGHT
 from trainer.core.console import say
 from trainer.core.errors import InputError
@@ -33,7 +34,7 @@ def dataset_facts(folder: Path) -> dict[str, str]:
     """Return the `name` of a dataset's folder and, if its card (README.md) states it, its `content_sha256`."""
     from huggingface_hub import DatasetCard
 
-    facts = {"name": folder.resolve().name}
+    facts = {"name": dataset_name(folder)}
     try:
         written = DatasetCard((folder / "README.md").read_text(encoding="utf-8")).data.to_dict()  # type: ignore[no-untyped-call]
         facts["content_sha256"] = str(written[PINSIGHT]["content_sha256"])

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from blender_scripts.contract import errors as contract
 from blender_scripts.contract.errors import check_none_is_empty, grouped
 from generator.io.given_once import GivenOnce
+from generator.io.number_option import whole_number
 from trainer.core.console import speaks
 from trainer.core.errors import DifferentResultsError, InputError
 from trainer.core.settings import Setting, fields_of
@@ -116,7 +117,7 @@ def add_options(groups: Mapping[str, argparse._ActionsContainer], model: type) -
             if get_origin(one.kind) is tuple:
                 words["action"] = GivenOnce
             if one.kind is int or (not one.choices and one.kind is not str):
-                words["type"] = int if one.choices else one.parse
+                words["type"] = whole_number if one.choices else one.parse
         default = f" (default: {one.default})" if one.default else ""
         words["help"] = f"{one.field.description}{default}".replace("%", "%%")
         groups[one.asked.get("group", "")].add_argument(one.option, **words)

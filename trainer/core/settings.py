@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, TypeAdapter, Validati
 from pydantic.fields import FieldInfo
 
 from blender_scripts.contract.errors import shown
+from generator.io.number_option import shown_number
 from trainer.core.errors import InputError
 
 # Values of --rows: which rows of a dataset are used (`row_facts.kept_rows`).
@@ -178,7 +179,8 @@ class Setting(NamedTuple):
             checked: TypeAdapter[Any] = TypeAdapter(Annotated[self.kind, Strict(), *self.field.metadata])  # type: ignore[arg-type]
             return checked.validate_python(value)
         except ValueError:
-            raise ArgumentTypeError(f"expected {self.expected}, got {shown(text)}") from None
+            got = shown_number(text) if self.kind is float else shown(text)
+            raise ArgumentTypeError(f"expected {self.expected}, got {got}") from None
 
 
 def described(kind: Any) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from generator.io.file_names import dataset_name
 from trainer.core import calibration, frozen_threshold, results_folder, run_folder, tolerance, verdict_shares
 from trainer.core import gates as core_gates
 from trainer.core.calibration import Calibration
@@ -333,7 +334,7 @@ def evaluate(
         reports, rows = measure(inspector, data.splits, batch_size, stage, frozen, Gates.load(run), texts, fitted)
         document = {
             "model": run.resolve().name,
-            "data": folder.resolve().name,
+            "data": dataset_name(folder),
             "labels": list(detector.labels),
             "threshold": detector.threshold,
             **({"frozen": {k: v for k, v in frozen.to_json().items() if k != "positions"}} if frozen else {}),

@@ -81,7 +81,7 @@ def weight_changes(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         path: PNG file to write.
     """
     matrices = [row for row in rows if row["relative"] is not None and row["name"].endswith("weight")]
-    figure = Figure(figsize=(12, 4.5), layout="constrained")
+    figure = Figure(figsize=(12, 5.2), layout="constrained")
     axes = figure.subplots()
     for number, part in enumerate(dict.fromkeys(row["part"] for row in matrices)):
         places = [i for i, row in enumerate(matrices) if row["part"] == part]
@@ -99,7 +99,7 @@ def weight_changes(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         ylabel="relative change",
     )
     axes.grid(alpha=0.3, axis="y")
-    axes.legend(fontsize=8)
+    legend_below(axes, 2)
     save_figure(figure, path)
 
 

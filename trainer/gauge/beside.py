@@ -45,7 +45,7 @@ def read_classifier(folder: Path, data: str) -> Classifier:
     """
     document = results_folder.read(folder / EVALUATION, "a ViT's evaluation", model=str, data=str)
     path = folder / PREDICTIONS
-    if document["data"] != data:
+    if document["data"] not in (data, Path(data).name):  # earlier versions wrote the folder's own name only
         raise InputError(
             f"{folder / EVALUATION}: expected an evaluation of a dataset named {data}, got one of {document['data']}"
         )

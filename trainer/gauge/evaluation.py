@@ -20,6 +20,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from generator.io.file_names import dataset_name
 from generator.locating.fit import beyond_placing
 from generator.locating.judge import CHARACTERISTICS
 from generator.locating.landmarks import pitch_mm
@@ -97,10 +98,10 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     for note in data.notes:
         say(note)
     displaced = _displaced(asked.run)
-    classifier = read_classifier(asked.beside, asked.data.resolve().name) if asked.beside else None
+    classifier = read_classifier(asked.beside, dataset_name(asked.data)) if asked.beside else None
     document: dict[str, Any] = {
         "model": asked.run.resolve().name,
-        "data": asked.data.resolve().name,
+        "data": dataset_name(asked.data),
         "tolerances": {label: dict(limits) for label, limits in tolerances.items()},
         "data_tolerance": tolerance.tolerances_of(each.row for pictures in splits.values() for each in pictures),
         "displaced_positions": len(displaced),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
@@ -92,9 +93,9 @@ def curves(stages: Mapping[str, Mapping[str, Any]], base: Mapping[str, Any], pat
     """
     figure = Figure(figsize=(18, 8), layout="constrained")
     shares = ("hit", "energy_ratio", "on_pins", "on_housing")
-    axes_of = figure.subplots(2, 3).flat
-    panels = dict(zip(("hit", "energy_ratio", "entropy", "on_pins", "on_housing"), axes_of, strict=False))
-    axes_of[5].set_axis_off()
+    *axes_of, free = figure.subplots(2, 3).flat
+    panels = dict(zip(("hit", "energy_ratio", "entropy", "on_pins", "on_housing"), axes_of, strict=True))
+    free.set_axis_off()
     x = np.arange(len(stages))
 
     def values(method: str, key: str) -> list[float]:
@@ -121,9 +122,11 @@ def curves(stages: Mapping[str, Mapping[str, Any]], base: Mapping[str, Any], pat
     panels["on_pins"].set(title="Share of the map around all pins (dotted: random weights)", ylim=(-0.02, 1.05))
     panels["on_housing"].set(title="Share of the map on the housing outside the pins", ylim=(-0.02, 1.05))
     panels["entropy"].set(title="Entropy of the map, 1 = flat map", ylim=(-0.02, 1.05))
+    labelled: dict[str, Artist] = {}
     for axes in panels.values():
+        labelled |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
         axes.set_xticks(x, list(stages), rotation=20, ha="right")
         axes.set_xlabel("epoch")
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=7)
+    free.legend(labelled.values(), labelled.keys(), loc="center", fontsize=10)  # where it covers no curve
     save_figure(figure, path)

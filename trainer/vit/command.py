@@ -150,6 +150,8 @@ def _train(args: argparse.Namespace, hold: default_paths.Hold) -> int:
     device = device_of(args.device)
     default_paths.settle(args, KIND, FORMAT, lambda run: load_config(run)[1].data_sha256)
     args.init = base.begun_with(args.init, KIND)
+    if note := base.unknown(args.init):
+        say(note)
     if args.tensorboard:
         event_files.event_writer_class()  # fails early where the package is missing
     stage("reading the dataset")

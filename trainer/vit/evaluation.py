@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from generator.io.file_names import dataset_name
 from trainer.core import (
     adaptation,
     frozen_threshold,
@@ -374,7 +375,7 @@ def _document(
     """Make the content of evaluation.json; `left_out`: number of examples that --rows left out, by split."""
     return {
         "model": asked.run.resolve().name,
-        "data": asked.data.resolve().name,
+        "data": dataset_name(asked.data),
         "classes": list(config.classes),
         "rows": asked.rows,
         **({"views": list(config.views)} if config.views else {}),

@@ -253,8 +253,11 @@ def test_unknown_keys_and_tables(tmp_path: Path) -> None:
 def test_a_table_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     path = scene(tmp_path)
     path.write_text(TEXT.replace("[shell]", "[shel]"), encoding="utf-8")
-    problems = problems_of(path)
-    assert len(problems) == 2 and "shell: expected a table, got nothing" in problems[0] and "'shel'" in problems[1]
+    (problem,) = problems_of(path)
+    assert problem.endswith(" shel: expected the key shell, got 'shel'")
+    path.write_text(TEXT.replace("[shell]", "[casing]"), encoding="utf-8")
+    missing, unknown = problems_of(path)
+    assert "shell: expected a table, got nothing" in missing and "casing: expected a known key (" in unknown
 
 
 def test_every_mistake_comes_at_once_in_the_order_of_lines(tmp_path: Path) -> None:

@@ -530,6 +530,53 @@ def test_wrong_levels_of_a_factor_give_one_message(tmp_path: Path, column: str):
     assert f"factors.{column}: expected a level, a list of different levels, or a range" in problem
 
 
+INNER = SPEC.replace('"orthogonal"', '"inner_outer"\nnoise = ["lighting"]')
+TRAIN = "replicates = 2\npositions = 'training'"
+ONE_MISTAKE = {
+    "kind misspelt": (INNER, '"inner_outer"', '"inner_auter"', "design.kind: expected one of full"),
+    "kind missing": (INNER, 'kind = "inner_outer"\n', "", "design.kind: expected one of full"),
+    "kind's key misspelt": (INNER, "kind =", "kin =", "design.kin: expected the key kind, got 'kin'"),
+    "no factors": (INNER, "[factors]", "[factor]", "factor: expected the key factors, got 'factor'"),
+    "no factor": (INNER, "camera =", "cam =", "factors.camera: expected one or more levels of this column"),
+    "range of words": (
+        INNER,
+        'terminal = "round"',
+        "terminal = { lo = 1 }",
+        "factors.terminal: expected levels, as only",
+    ),
+    "held_out misspelt": (SPEC, "held_out =", "heldout =", "positions.heldout: expected a known key (held_out)"),
+    "held_out wrong": (SPEC, "held_out = 9", "held_out = -9", "positions.held_out: expected a number of positions"),
+    "positions misspelt": (SPEC, "[positions]", "[position]", "position: expected a known key (classes, "),
+    "no held_out": (
+        SPEC,
+        "held_out = 9",
+        "",
+        "splits.train.positions: expected all, as the key held_out of [positions]",
+    ),
+    "name": (SPEC, "schema = 1", "schema = 1\nname = 1", "name: expected a text, got 1"),
+    "classes": (SPEC, "schema = 1", "schema = 1\nclasses = 1", "classes: expected a table, got 1"),
+    "weight": (SPEC, "[positions]", "[classes]\nOK = -1\n[positions]", "classes.OK: expected an integer"),
+    "class": (SPEC, "[positions]", "[classes]\nOKAY = 1\n[positions]", "classes.OKAY: expected a known key"),
+    "kind of defect": (SPEC, "[positions]", "[defects.a]\nkind = 1\n[positions]", "defects.a.kind: expected a text"),
+    "displacement": (
+        SPEC,
+        "[positions]",
+        "[measurement.kinds]\nbend = 1\n[positions]",
+        "measurement.kinds.bend: expected a known key",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ONE_MISTAKE)
+def test_one_mistake_gives_one_message(tmp_path: Path, case: str):
+    """The tables and keys that depend on what is wrong give no second message."""
+    text, old, new, expected = ONE_MISTAKE[case]
+    text = text.replace("replicates = 2", TRAIN)
+    assert old in text
+    (problem,) = faults_of(made, tmp_path, text.replace(old, new, 1))
+    assert f" {expected}" in problem
+
+
 def test_all_mistakes_at_once(tmp_path: Path):
     text = SPEC.replace("schema = 1", "schema = 2\ncolour = 1").replace("replicates = 2", "replicates = 0")
     assert [problem.split(":")[1].split(" ")[1] for problem in faults_of(made, tmp_path, text)] == [

@@ -317,6 +317,26 @@ def test_every_broken_input_is_named_and_nothing_is_written(tmp_path, capsys):
     assert {r["file"] for r in rows_of(tmp_path / "out").values()} == {"whole.png"}
 
 
+@pytest.mark.parametrize("over", [True, False], ids=["covered", "beside"])
+def test_objects_without_a_pixel_in_the_mask_are_counted(over: bool, tmp_path: Path, capsys):
+    folder = tmp_path / "in"
+    (folder / "images").mkdir(parents=True)
+    picture(folder / "images/a.png", 64, 40)
+    # A large object, and two that are half as large: over it, or beside it.
+    boxes = [(10, 20), *((x, 10) for x in ((10, 20) if over else (35, 45)))]
+    shapes = [[[x, 10, x + width, 10, x + width, 20, x, 20]] for x, width in boxes]
+    labelled = [{**box(1, x, 10, width, 10), "segmentation": s} for (x, width), s in zip(boxes, shapes, strict=True)]
+    coco(folder, [image(1, "a.png")], labelled)
+    words = (folder, "--format", "coco", "--images", folder / "images")
+    assert import_(*words, "--to", tmp_path / "out") == 0
+    said = (
+        "masks: 1 object without a pixel, covered by smaller objects or with an empty segmentation (first: a.png box 1)"
+    )
+    assert (said in capsys.readouterr().err) is over
+    (row,) = rows_of(tmp_path / "out").values()
+    assert len(objects_of(row)) == 3  # boxes are kept
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

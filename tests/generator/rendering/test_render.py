@@ -7,6 +7,7 @@ line of JSON per row.
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -246,26 +247,51 @@ def test_a_blender_that_is_too_old_is_one_line_and_exit_code_2(tmp_path: Path) -
     assert done.stderr == line + "\n"
 
 
-def test_a_file_that_is_no_program_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
-    junk = tmp_path / "junk"
-    junk.write_bytes(b"\x7fNOT A PROGRAM")
-    junk.chmod(0o755)
-    done = drive(small_manifest(tmp_path), tmp_path / "out", "--blender", junk)
-    assert done.returncode == 2
-    assert done.stderr == f"{junk}: expected a program that can be started, got: Exec format error\n"
+@pytest.mark.parametrize("more", [(), ("--dry-run",), ("--device", "gpu")], ids=["render", "dry run", "graphics card"])
+@pytest.mark.parametrize(
+    ("content", "got"),
+    [
+        (b"\x7fNOT A PROGRAM", "a file that cannot be executed: Exec format error"),
+        (b"#!/nonexistent/python\n", "a program whose interpreter (first line of a script) or loader is missing"),
+        (b"#!/bin/sh\necho 'unknown option -b' >&2\nexit 2\n", "a program that ended with exit code 2: unknown option"),
+        (b"#!/bin/sh\nexit 2\n", "a program that ended with exit code 2\n"),
+        (None, "a file that is not executable\n"),
+    ],
+    ids=["junk", "no interpreter", "another program", "silent", "not executable"],
+)
+def test_a_file_that_is_no_blender_is_one_line(
+    content: bytes | None, got: str, more: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "program"
+    path.write_bytes(content or b"")
+    path.chmod(0o755 if content else 0o644)
+    done = drive(small_manifest(tmp_path), tmp_path / "out", "--workers", 1, "--blender", path, *more)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"--blender {path}: expected an executable Blender, got {got}")
+
+
+def test_a_dry_run_with_another_program_does_not_succeed(tmp_path: Path) -> None:
+    done = drive(small_manifest(tmp_path), tmp_path / "out", "--blender", "/bin/true", "--dry-run")
+    assert done.returncode == 2 and done.stdout == ""
+    got = "got a program that gives no answer, but ended with exit code 0"
+    assert done.stderr == f"--blender /bin/true: expected an executable Blender, {got}\n"
 
 
 @pytest.mark.parametrize("by", ["option", "environment"])
-def test_a_blender_that_is_not_there(by: str, tmp_path: Path) -> None:
-    more, environment = (
-        (["--blender", "/nonexistent/blender"], {})
-        if by == "option"
-        else ([], {"PINSIGHT_BLENDER": "/nonexistent/blender"})
-    )
+@pytest.mark.parametrize(
+    ("name", "got"),
+    [
+        ("/nonexistent/blender", "no file"),
+        ("/tmp", "a folder"),
+        ("no_such_blender", "no program of this name on the PATH (--blender FILE names one elsewhere)"),
+    ],
+)
+def test_a_blender_that_is_not_there(by: str, name: str, got: str, tmp_path: Path) -> None:
+    more, environment = (["--blender", name], {}) if by == "option" else ([], {"PINSIGHT_BLENDER": name})
     done = drive(small_manifest(tmp_path), tmp_path / "out", "--engine", "blender", *more, **environment)
     assert done.returncode == 2
-    assert done.stderr.startswith("blender: expected a Blender executable")
-    assert "got '/nonexistent/blender'" in done.stderr
+    place = f"--blender {name}" if by == "option" else f"PINSIGHT_BLENDER={name}"
+    assert done.stderr == f"{place}: expected an executable Blender, got {got}\n"
     assert not (tmp_path / "out").exists()
 
 
@@ -337,24 +363,46 @@ def test_a_renderer_that_dies_while_it_compares_is_named(code: int, tmp_path: Pa
     Path(log).unlink()
 
 
-def test_edited_rows_outside_of_the_selection_are_named(tmp_path: Path) -> None:
-    """Records of rows that were not rendered again stay as they are; `build` would refuse them without a hint."""
-    path, out = small_manifest(tmp_path), tmp_path / "out"
-    (out / "records").mkdir(parents=True)
+def write_records(path: Path, out: Path, edited: tuple[int, ...]) -> None:
+    """Records of all rows of a manifest, those of some rows with another lighting than the manifest has now."""
+    (out / "records").mkdir(parents=True, exist_ok=True)
     scene = read_connector(SCENES / "connector_3x9.toml")
     for number, run in enumerate(read_manifest(path, SCENES).runs):
-        row = run.row() | ({"lighting": "side"} if number in (1, 2) else {})
+        row = run.row() | ({"lighting": "side"} if number in edited else {})
         known = {"schema": 1, "run": run.run, "row": row, "renderer": RENDERER, "blender": "9.9.9"}
         known |= dict.fromkeys(("image_sha256", "mask_sha256", "row_sha256"), "0") | {"width": 32, "height": 32}
         known |= {"camera": {}, "tolerance": {}, "housing": {}, "positions": [], "other": []}
         (out / "records" / f"{run.run}.json").write_bytes(encode_record(known | {"scene_sha256": scene.sha256}))
+
+
+EDITED = "rows not chosen now whose manifest row or scene was edited since they were rendered: "
+STAY = ". They stay as they are (`build` may refuse them): render them, too\n"
+
+
+def test_edited_rows_outside_of_the_selection_are_named(tmp_path: Path) -> None:
+    """Records of rows that were not rendered again stay as they are; `build` would refuse them without a hint."""
+    path, out = small_manifest(tmp_path), tmp_path / "out"
+    write_records(path, out, edited=(1, 2))
     good = stand_in(tmp_path, "def answer(row):\n    return good(row)")
-    line = f"{out}: rows not chosen now whose manifest row or scene was edited since they were rendered: "
     for rows, count in (("0:1", "2 (such as two)"), ("1:2", "1 (such as three)"), ("1:3", "")):
         done = drive(path, out, "--workers", 1, "--blender", good, "--rows", rows)
         assert done.returncode == 0, done.stderr
-        said = f"{line}{count}. They stay as they are (`build` may refuse them): render them, too\n"
-        assert done.stderr == (said if count else "")
+        assert done.stderr == (f"{out}: {EDITED}{count}{STAY}" if count else "")
+
+
+def test_edited_rows_of_the_folder_s_other_manifests_are_named(tmp_path: Path) -> None:
+    path, out = small_manifest(tmp_path), tmp_path / "out"
+    other = path.with_name("other.csv")
+    other.write_text(path.read_text().replace("\none,", "\nfive,").replace("\ntwo,", "\nsix,"))
+    write_records(path, out, edited=())
+    write_records(other, out, edited=(0,))
+    for name in ("manifests", "scenes"):
+        (out / name).mkdir()
+    shutil.copy(other, out / "manifests")
+    shutil.copy(SCENES / "connector_3x9.toml", out / "scenes")
+    good = stand_in(tmp_path, "def answer(row):\n    return good(row)")
+    done = drive(path, out, "--workers", 1, "--blender", good)
+    assert done.returncode == 0 and done.stderr == f"{out}: {EDITED}1 (such as five){STAY}"
 
 
 @pytest.mark.parametrize("engine", ["local", "blender"])

@@ -54,6 +54,18 @@ def test_a_base_is_known_by_its_digest_not_by_names(place, monkeypatch):
         base.begun_with("base", "gauge")
 
 
+def test_a_run_of_a_base_without_its_digest_is_not_taken_for_another_in_silence(place):
+    put(Path("base/vit"))
+    put(Path("runs/vit"))
+    for given in ("base/vit", base.begun_with("base", "vit")):
+        note = base.unknown(given)
+        assert note.startswith(
+            f"--init {given}: whether this is a base is not known, as {place / 'base/data.sha256'} is"
+        )
+    Path("base/data.sha256").touch()
+    assert [base.unknown(each) for each in ("base/vit", "runs/vit", "base/gauge", "", None)] == [""] * 5
+
+
 def test_the_folder_of_a_base_names_its_run(place):
     put(Path("station/base/vit"))
     assert base.begun_with("station/base", "vit") == "station/base"
@@ -99,7 +111,8 @@ def test_a_vit_begins_with_the_base_and_is_resumed(place, tiny_dataset, small_op
     assert train_vit([*words, "--out", "base/vit", "--epochs", "2"]) == 0
     begun = [*words[:2], "--out", "run", "--init", "base", "--no-check", "--epochs", "2"]
     assert train_vit(begun) == 0
-    assert f"starts with the weights of {place / 'base/vit'}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"starts with the weights of {place / 'base/vit'}" in said and "whether this is a base is not known" in said
     assert json.loads(Path("run/config.json").read_text())["training"]["init"] == str(place / "base/vit")
     Path("run/report.html").unlink()
     assert train_vit([*begun, "--resume"]) == 0

@@ -269,6 +269,8 @@ def test_settings_change_only_to_what_their_ranges_hold():
     [
         (["--epochs", "0"], "argument --epochs: expected a whole number from 1 to 100000, got '0'"),
         (["--epochs", "1.5"], "argument --epochs: expected a whole number from 1 to 100000, got '1.5'"),
+        (["--lr", "0,1"], "argument --lr: expected a number above 0 to 10, got '0,1' (the decimal sign is a point)"),
+        (["--shifts", "two"], "argument --shifts: expected a whole number, got 'two'"),
         (["--lr", "nan"], "argument --lr: expected a number above 0 to 10, got 'nan'"),
         (["--stages", "3,2"], "argument --stages: expected rising epochs such as 300,400,500, got '3,2'"),
         (["--stages", ""], "argument --stages: expected rising epochs such as 300,400,500, got ''"),

@@ -20,6 +20,7 @@ from tests.trainer.gauge.gauge_tables import camera
 from trainer.core.errors import InputError
 from trainer.evaluate import main
 from trainer.gauge import evaluation
+from trainer.gauge.beside import read_classifier
 from trainer.gauge.evaluation import Asked, evaluate
 from trainer.gauge.measuring import MeasuredCapture
 from trainer.gauge.network import GaugeNetwork
@@ -189,6 +190,13 @@ def test_verdicts_on_parts_are_compared_by_the_parts_number(tmp_path):
     evaluate(Asked(tmp_path / "run", tmp_path, torch.device("cpu"), beside=folder), tmp_path / "out", False)
     found = json.loads((tmp_path / "out" / "evaluation.json").read_text())["splits"]["test"]
     assert found["center+top"]["decisions"]["dataset"]["beside"]["parts"] == 2
+
+
+@pytest.mark.parametrize("name", ["dataset", "demo/dataset"], ids=["of an earlier version", "of today"])
+def test_a_classifiers_evaluation_states_the_folder_above_or_not(tmp_path, name):
+    assert read_classifier(classified(tmp_path / "vit", {"p0_center": "NG"}, name), "demo/dataset").name == "vit"
+    with pytest.raises(InputError, match="of a dataset named line/dataset, got one of demo/dataset"):
+        read_classifier(classified(tmp_path / "other", {"p0_center": "NG"}, "demo/dataset"), "line/dataset")
 
 
 def test_an_evaluation_of_another_dataset_or_network_is_refused(tmp_path):
