@@ -13,7 +13,7 @@ READ = (
     *("kinds", "observable", "grey", "scene", "part", "camera", "marking", "width", "height"),
     *(f"objects.{name}" for name in ("kinds", "address", "visible", "true_position_mm", "retraction_mm")),
 )
-ANSWER_READ = ("objects.in_answer", "objects.cavity")  # Florence-2 uses these too
+ANSWER_READ = ("objects.in_answer", "objects.cavity", "objects.moved_px")  # Florence-2 uses these too
 
 
 def may_flip(row: Mapping[str, Any]) -> tuple[bool, bool]:
