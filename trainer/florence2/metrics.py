@@ -4,8 +4,7 @@ mAP (`average_precision`) is over all boxes with their confidences. Counts leave
 threshold. A found box matches a true box of the same label if their IoU is at least 0.5.
 
 All true boxes count. If some are of defects that nobody can see in their picture (`Pin.unseen`), the key `observable`
-has the measures of the others; these are then ignored, as COCO ignores boxes: neither missed, nor is a box that matches
-one false.
+has the measures without these, which are ignored as in COCO: none is missed, and a box that matches one is not false.
 """
 
 import math
