@@ -17,9 +17,8 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-from trainer.core.card import PINSIGHT
+from trainer.core.card import dataset_settings
 from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.run_folder import CONFIG, REPORT, SUMMARY, check_folder, format_of
@@ -33,27 +32,9 @@ DATASET_FOLDER = "nsoart"  # its golden references, where it has them
 def dataset_facts(folder: Path) -> dict[str, str]:
     """Return the `name` of a dataset's folder and, if its card (README.md) states it, its `content_sha256`."""
     facts = {"name": folder.resolve().name}
-    if "content_sha256" in (settings := _settings(folder)):
+    if "content_sha256" in (settings := dataset_settings(folder)):
         facts["content_sha256"] = str(settings["content_sha256"])
     return facts
-
-
-def observable_px(folder: Path) -> float:
-    """Return by how many px a bend or wrong height must move a tip to be visible, from a dataset's card; else 1."""
-    from generator.dataset.labels import observable_px_of
-
-    return observable_px_of(_settings(folder))
-
-
-def _settings(folder: Path) -> dict[str, Any]:
-    """Return the build settings in the card (README.md) of a dataset's folder; {} if Pinsight did not write it."""
-    from huggingface_hub import DatasetCard
-
-    try:
-        written = DatasetCard((folder / "README.md").read_text(encoding="utf-8")).data.to_dict()  # type: ignore[no-untyped-call]
-        return dict(written[PINSIGHT])
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}  # a dataset of another program, or without a card
 
 
 def same_data(data: Path, run: Path, digest: str) -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from trainer.core.console import say
-from trainer.core.default_paths import observable_px
+from trainer.core.dataset_columns import observable_px
 from trainer.core.errors import InputError
 from trainer.core.held_out import positions_by_scene
 from trainer.core.pin_measures import measured_pins

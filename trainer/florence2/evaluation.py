@@ -18,9 +18,9 @@ from trainer.core import gates as core_gates
 from trainer.core.calibration import Calibration
 from trainer.core.console import say
 from trainer.core.data import read_dataset
-from trainer.core.dataset_columns import ANSWER_READ, lacking, lacking_line
+from trainer.core.dataset_columns import ANSWER_READ, lacking, lacking_line, observable_px
 from trainer.core.decision import Thresholds
-from trainer.core.default_paths import dataset_facts, observable_px
+from trainer.core.default_paths import dataset_facts
 from trainer.core.errors import InputError
 from trainer.core.fitness import fitness_said
 from trainer.core.frozen_threshold import FrozenThreshold
@@ -360,16 +360,8 @@ def evaluate(
     _learn_gates(run, inspector, folder)
     with results_folder.replaced(out, EVALUATION, evaluation_files) as stage:
         reports, lines = measure(inspector, splits, batch_size, stage, frozen, Gates.load(run), texts, fitted)
-        document = {
-            "model": run.resolve().name,
-            "data": folder.resolve().name,
-            "labels": list(detector.labels),
-            "rows": rows,
-            "left_out": {name: len(data.splits[name]) - len(split) for name, split in splits.items()},
-            "observable_px": observable_px(folder),
-            "threshold": detector.threshold,
-            **({"frozen": {k: v for k, v in frozen.to_json().items() if k != "positions"}} if frozen else {}),
-            "seen": detector.seen,
+        left_out = {name: len(data.splits[name]) - len(split) for name, split in splits.items()}
+        document = _document(run, folder, detector, rows, left_out, frozen) | {
             "tolerance": compared.to_json(),
             "splits": reports,
         }
@@ -383,6 +375,28 @@ def evaluate(
     for text in [*_headlines(reports), compared.sentence(), *fitness]:
         say(text)
     say(f"page: {out / REPORT}")
+
+
+def _document(
+    run: Path,
+    folder: Path,
+    detector: Detector,
+    rows: str,
+    left_out: Mapping[str, int],
+    frozen: FrozenThreshold | None,
+) -> dict[str, Any]:
+    """Make the beginning of evaluation.json; `left_out`: number of pictures that --rows left out, by split."""
+    return {
+        "model": run.resolve().name,
+        "data": folder.resolve().name,
+        "labels": list(detector.labels),
+        "rows": rows,
+        "left_out": dict(left_out),
+        "observable_px": observable_px(folder),
+        "threshold": detector.threshold,
+        **({"frozen": {k: v for k, v in frozen.to_json().items() if k != "positions"}} if frozen else {}),
+        "seen": detector.seen,
+    }
 
 
 def _headlines(reports: Mapping[str, Any]) -> Iterator[str]:
