@@ -73,8 +73,7 @@ Copies are augmented pictures, in the split of their originals; `original` names
 and NG can hardly be told apart; `observable` is false for an NG picture in which no defect is visible, and for a
 picture that shows nothing. `synthetic` is false for photographs. All columns are those of a dataset that Pinsight
 builds from renders. Null means not known: a photograph has no `true_position_mm` (twice the distance of a pin's tip
-from its place on the drawing) and no `moved_px` (by how many px a defect moves the tip in the picture), and `objects`
-and `bbox_str` are null where only the class of the picture was given.
+from its place on the drawing), and `objects` and `bbox_str` are null where only the class of the picture was given.
 
 ## Limits
 
