@@ -319,8 +319,8 @@ def headline(measured: Mapping[str, Any]) -> str:
         f"mAP {shown(measured['map'])}  mAP50 {shown(measured['map50'])}  "
         f"right address and mode {shown(measured['right_address_and_mode'])}  "
         f"false boxes per OK picture {shown(measured['false_boxes_per_ok_picture'])}"
-        + (f"  {sentence(measured['verdicts'])}" if "verdicts" in measured else "")
         + (f"  {_observable(seen)}" if (seen := measured.get("observable")) else "")
+        + (f"  {sentence(measured['verdicts'])}" if "verdicts" in measured else "")
     )
 
 
@@ -328,4 +328,4 @@ def _observable(seen: Mapping[str, Any]) -> str:
     """Say mAP50 and right address and mode of the defects that can be seen, and how many others are ignored."""
     values = (seen["map50"], seen["right_address_and_mode"])
     map50, right = ("-" if value is None else f"{value:.3f}" for value in values)
-    return f"without {seen['ignored']} that cannot be seen: mAP50 {map50}, right address and mode {right}"
+    return f"(without {seen['ignored']} that cannot be seen: mAP50 {map50}, right address and mode {right})"

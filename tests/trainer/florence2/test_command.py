@@ -532,7 +532,7 @@ def test_evaluate_tells_what_is_missed_from_what_cannot_be_seen(finished, make_r
         assert evaluate.main([*words, str(out), *more]) == 0
         with (out / "predictions.csv").open(newline="") as file:
             lines = [line for line in csv.DictReader(file) if line["kind"] != "false"]
-        return json.loads((out / "evaluation.json").read_text()), lines, read_page(out / "report.html").text
+        return json.loads((out / "evaluation.json").read_text()), lines, " ".join(read_page(out / "report.html").text)
 
     document, lines, page = measured("default")
     split = document["splits"]["station"]
@@ -541,14 +541,14 @@ def test_evaluate_tells_what_is_missed_from_what_cannot_be_seen(finished, make_r
     assert (split["observable"]["ignored"], split["observable"]["boxes"]) == (1, 3)
     assert sorted(line["observable"] for line in lines) == ["no", "yes", "yes", "yes"]
     assert [line["run"] for line in lines if line["observable"] == "no"] == ["station000"]
-    assert "Defects that can be seen" in page and "left out by" not in page
+    assert "Defects that can be seen" in page and "leaves out" not in page
     assert "without 1 that cannot be seen: mAP50" in capsys.readouterr().out
     for which, pictures in (("observable", 5), ("clear", 4)):
         document, lines, page = measured(which, "--rows", which)
         assert (document["rows"], document["left_out"]) == (which, {"station": 6 - pictures})
         assert document["splits"]["station"]["pictures"] == pictures
         assert document["splits"]["station"]["observable"] is None and len(lines) == pictures - 2
-        assert f"{6 - pictures} pictures of this split are left out by" in page
+        assert f"--rows {which} leaves out: {6 - pictures}." in page
     # The dataset's own limit.
     (data / "README.md").write_text("---\npinsight:\n  observable_px: 0.1\n---\n")
     document, lines, _ = measured("own")
