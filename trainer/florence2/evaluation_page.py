@@ -69,13 +69,17 @@ def observable_of(parts: Iterable[tuple[str, Mapping[str, Any]]]) -> list[list[A
     ]
 
 
-def split_tables(name: str, measured: Mapping[str, Any]) -> dict[str, Any]:
-    """Make the variables of `templates/measured.html.j2` for the split `name`, from a result of `metrics.report`."""
+def split_tables(name: str, measured: Mapping[str, Any], left_out: int = 0) -> dict[str, Any]:
+    """Make the variables of `templates/measured.html.j2` for the split `name`, from a result of `metrics.report`.
+
+    `left_out`: number of pictures that --rows left out.
+    """
     per_class = [[k, v["boxes"], v["map"], v["map50"]] for k, v in measured["per_class"].items()]
     if small := measured.get("small"):
         per_class.append([f"boxes below {small['below_px2']:.0f} px²", None, small["map"], small["map50"]])
     return {
         "name": name,
+        "left_out": left_out,
         "verdict_header": verdict_shares.HEADER,
         "header": ["part of the split", *(title for _, title in MEASURES)],
         "parts": [[part, *(values.get(key) for key, _ in MEASURES)] for part, values in parts_of(measured)],
@@ -124,7 +128,7 @@ def write_page(out: Path, document: Mapping[str, Any]) -> None:
         calibration=calibration_words(document.get("frozen", {})),
         operating_points=operating_tables.view(document["splits"]),
         splits=[
-            split_tables(name, measured) | {"left_out": document.get("left_out", {}).get(name, 0)}
+            split_tables(name, measured, document.get("left_out", {}).get(name, 0))
             for name, measured in document["splits"].items()
         ],
         rows=document.get("rows", ""),
