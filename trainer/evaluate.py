@@ -65,9 +65,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--rows",
         choices=settings.ROWS,
-        help="ViT only: rows to measure. all: all rows; observable: without pictures that show nothing, or none of "
-        "their defects; clear: in addition without pictures that have a measure in the grey zone, close to its limit "
-        "(default: observable)",
+        help="ViT and Florence-2 only: rows to measure. all: all rows; observable: without pictures that show nothing, "
+        "or none of their defects; clear: in addition without pictures that have a measure in the grey zone, close to "
+        "its limit (default: observable; Florence-2: all)",
     )
     p.add_argument(
         "--max-escape",
@@ -152,11 +152,9 @@ def _of_reference(p: argparse.ArgumentParser) -> None:
 
 
 def _of_florence2(args: argparse.Namespace, splits: tuple[str, ...], out: Path) -> None:
-    if args.rows:
-        raise InputError(f"--rows applies to ViT runs only; {args.model} is the run of a Florence-2")
     _refuse_options_of_gauges(args)
     # Imported here: each kind of run needs its own modules only.
-    from trainer.florence2.evaluation import evaluate
+    from trainer.florence2.evaluation import ROWS, evaluate
 
     device = device_of(args.device)
     evaluate(
@@ -169,6 +167,7 @@ def _of_florence2(args: argparse.Namespace, splits: tuple[str, ...], out: Path) 
         own_folder=args.out is None,
         max_escape=args.max_escape or 0.0,
         texts=tuple(dict.fromkeys(args.digits or ())),
+        rows=args.rows or ROWS,
     )
 
 
@@ -189,8 +188,7 @@ def _of_gauge(args: argparse.Namespace, splits: tuple[str, ...], out: Path) -> N
     for option in ("rows", "max_escape", "batch_size"):
         if getattr(args, option) is not None:
             name = f"--{option.replace('_', '-')}"
-            kinds = "ViT" if option == "rows" else "ViT and Florence-2"
-            raise InputError(f"{name} applies to {kinds} runs only; {args.model} is the run of a gauge")
+            raise InputError(f"{name} applies to ViT and Florence-2 runs only; {args.model} is the run of a gauge")
     evaluate(
         Asked(args.model, args.data, device_of(args.device), splits, _tolerances(args.tolerance), args.beside),
         out,

@@ -15,7 +15,18 @@ import numpy as np
 from blender_scripts.contract.tolerance import Tolerance
 from generator.augmenting.orientation import Naming
 from generator.augmenting.transforms import Move
-from generator.dataset.labels import ANSWER_LABELS, NUKENG, OK, is_grey, is_in_answer, shows_a_pin, worst_class
+from generator.dataset.labels import (
+    ANSWER_LABELS,
+    NUKENG,
+    OBSERVABLE_PX,
+    OK,
+    can_be_seen,
+    is_grey,
+    is_in_answer,
+    observable_px_of,
+    shows_a_pin,
+    worst_class,
+)
 from generator.dataset.rows import Box, ObjectRow, PictureRow, Point, answer, clipped, shown_part
 
 
@@ -27,28 +38,33 @@ class Settings:
         tolerance: limits in mm, by scene.
         grey: a picture is marked grey if a measure differs from its limit by at most this fraction of the limit.
         answer: how `bbox_str`, the Florence-2 answer, names the classes: `short`, `words` or `hyphenated`.
+        observable_px: a bend or a wrong height counts as visible in a picture if it moves the tip by at least this, px.
     """
 
     tolerance: Mapping[str, Mapping[str, Any]]
     grey: float
     answer: str
+    observable_px: float = OBSERVABLE_PX
 
     @classmethod
     def of_card(cls, settings: Mapping[str, Any]) -> Settings:
         """Make the settings from the result of `card_header.read_settings`.
 
-        Where the card lacks them: no tolerance, no grey zone (0), and `short` names of the classes.
+        Where the card lacks them: no tolerance, no grey zone (0), `short` names of the classes, and OBSERVABLE_PX.
         """
         style = settings.get("answer", "short")
         return cls(
-            settings.get("tolerance") or {}, settings.get("grey") or 0.0, style if style in ANSWER_LABELS else "short"
+            settings.get("tolerance") or {},
+            settings.get("grey") or 0.0,
+            style if style in ANSWER_LABELS else "short",
+            observable_px_of(settings),
         )
 
 
 def moved_objects(
     objects: Sequence[ObjectRow], move: Move, mask: np.ndarray | None, moved_mask: np.ndarray | None
 ) -> list[ObjectRow]:
-    """Return the objects of which a part remains in a copy, with their boxes, points and visible shares.
+    """Return the objects of which a part remains in a copy, with their boxes, points, visible shares and `moved_px`.
 
     The box of a missing or retracted pin, and every box if there is no mask, is moved and clipped. With a mask, a
     visible object's box follows its pixels: after a crop, sides whose pixels were cut off lie where the mask now ends,
@@ -91,7 +107,12 @@ def _moved(each: ObjectRow, box: Box, share: float, move: Move) -> ObjectRow:
     """Return the object with this box and moved points; `share`: of its visible part, how much remains, 0 to 1."""
     visible = None if each.visible is None else each.visible * share
     moved = replace(
-        each, box=box, visible=visible, tip_px=_inside(move, each.tip_px), base_px=_inside(move, each.base_px)
+        each,
+        box=box,
+        visible=visible,
+        tip_px=_inside(move, each.tip_px),
+        base_px=_inside(move, each.base_px),
+        moved_px=None if each.moved_px is None else each.moved_px * move.scale,
     )
     return replace(moved, in_answer=is_in_answer(each.category, visible, moved.area))
 
@@ -132,7 +153,8 @@ def relabelled(row: PictureRow, left: Sequence[ObjectRow], settings: Settings) -
         # A defect that was not visible in the original is not visible in a copy. A good part is observable if a pin is
         # visible, unless the original was a good one and showed nothing: then its copy does not either.
         if label != OK:
-            observable = observable and any(each.in_answer for each in left)
+            seen = (each.in_answer and can_be_seen(each.moved_px, settings.observable_px) for each in left)
+            observable = observable and any(seen)
         else:
             shown = shows_a_pin([each.visible for each in left if each.address])
             observable = shown and (observable or row.label != OK)

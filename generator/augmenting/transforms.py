@@ -44,6 +44,12 @@ class Move:
         x, y = place
         return a * x + b * y + c, d * x + e * y + f
 
+    @property
+    def scale(self) -> float:
+        """Factor by which lengths grow, the geometric mean over all directions; 1 for a flip, a turn and a crop."""
+        a, b, _, d, e, _ = self.matrix
+        return float(abs(a * e - b * d) ** 0.5)
+
     def box(self, box: Sequence[float]) -> Box:
         """Return the box in the copy around the corners of a box of the original, xyxy in px; it is not clipped."""
         x1, y1, x2, y2 = box

@@ -172,8 +172,9 @@ def _columns(facts: DatasetFacts) -> str:
   on the drawing), `visible` (share that is visible; of a missing pin: of its cavity), `dx_mm`, `dy_mm` (tip from its
   place on the drawing), `true_position_mm`, `retraction_mm`, `tilt_deg` (of the tip against the mating direction;
   measures are null where there is no pin), `tip_px`, `base_px` (tip and foot in the picture; a missing pin has no tip,
-  but a foot: where it should be). The box of a missing pin is around the place where it should be; that of a retracted
-  pin, around this place and its visible part; any other box, around what is visible.
+  but a foot: where it should be), `moved_px` (by how many px the bend or wrong height of an NG pin moves its tip in
+  this picture; null for any other kind of defect). The box of a missing pin is around the place where it should be;
+  that of a retracted pin, around this place and its visible part; any other box, around what is visible.
 - `camera_json`: model, focal lengths (telecentric: px per mm) and centre in px, distortion in OpenCV's order,
   `matrix_world` of Blender's camera in mm.
 - `tolerance_json`: the limits in mm behind `label`; under `at`, those of single positions.

@@ -6,6 +6,7 @@ tolerance is OK, and a pin without a defect in the manifest is NG if its manufac
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -106,6 +107,28 @@ def is_in_answer(category: str, visible: float | None, area: float) -> bool:
         area: area of its box, px^2.
     """
     return category != OK and area > 0 and (visible is None or visible >= OBSERVABLE_SHARE)
+
+
+def observable_px_of(settings: Mapping[str, Any]) -> float:
+    """Return the build setting `observable_px` (see `can_be_seen`) in a dataset's card, px; without it OBSERVABLE_PX.
+
+    Args:
+        settings: what the card's header has under the key `pinsight`; {} if Pinsight did not write the card.
+    """
+    stated = settings.get("observable_px")
+    is_length = isinstance(stated, int | float) and not isinstance(stated, bool) and 0 <= stated <= sys.float_info.max
+    return float(stated) if is_length else OBSERVABLE_PX  # type: ignore[arg-type]
+
+
+def can_be_seen(moved_px: float | None, observable_px: float) -> bool:
+    """Whether a picture can show that an NG object is not good, if enough of the object is visible.
+
+    Args:
+        moved_px: by how many px the bend or wrong height of a pin moves its tip in the picture; None: the defect is of
+            another kind, or the number is not known; it then counts as visible.
+        observable_px: the least such number, px, that counts as visible.
+    """
+    return moved_px is None or moved_px >= observable_px
 
 
 def shows_a_pin(visible: Sequence[float | None]) -> bool:

@@ -16,6 +16,7 @@ from generator.dataset.labels import (
     OBSERVABLE_PX,
     OK,
     OTHERNG,
+    can_be_seen,
     is_grey,
     is_in_answer,
     judge,
@@ -127,22 +128,17 @@ def label_picture(
         tolerance: the limits above which a pin is NG.
         grey: the picture is marked grey if a measure differs from its limit by at most this fraction of the limit.
         observable_px: a bend or a wrong height of a pin in view counts as visible if it moves the tip by at least this
-            number of px. If the number is 0, or if the record has no camera, it always counts as visible.
+            number of px; if the record has no camera, it always counts as visible.
 
     Raises:
         KeyError, TypeError, ValueError: the record lacks a value that is needed.
     """
     size = int(record["width"]), int(record["height"])
     positions = record["positions"]
-    camera = Camera.of_record(record) if observable_px > 0 and "camera" in record else None
-    pins = [_position(position, tolerance, size) for position in positions]
+    camera = Camera.of_record(record) if "camera" in record else None
+    pins = [_position(position, tolerance, size, camera) for position in positions]
     others = [_other(each, index, size) for index, each in enumerate(record["other"], len(pins) + 1)]
-    shows = [
-        moved_px(position, pin.kinds or (), camera) >= observable_px
-        for position, pin in zip(positions, pins, strict=True)
-        if pin.in_answer
-    ]
-    shows += [each.in_answer is True for each in others]
+    shows = [each.in_answer is True and can_be_seen(each.moved_px, observable_px) for each in (*pins, *others)]
     label = worst_class(each.category for each in (*pins, *others))
     return PictureLabel(
         label=label,
@@ -153,11 +149,11 @@ def label_picture(
     )
 
 
-def moved_px(position: Mapping[str, Any], kinds: Sequence[str], camera: Camera | None) -> float:
+def moved_px(position: Mapping[str, Any], kinds: Sequence[str], camera: Camera | None) -> float | None:
     """Return by how many px a pin's bend or wrong height, whichever is more, moves its tip in the picture.
 
-    The result is infinite, so that the defect counts as visible, if `camera` is None, if `kinds` is empty, or if
-    `kinds` has a kind other than bent, retracted and protruding.
+    The result is None, so that the defect counts as visible, if `camera` is None, if `kinds` is empty, or if `kinds`
+    has a kind other than bent, retracted and protruding.
 
     Args:
         position: the pin's entry in a record, with `tip_mm` and measures in mm.
@@ -165,7 +161,7 @@ def moved_px(position: Mapping[str, Any], kinds: Sequence[str], camera: Camera |
         camera: camera of the picture; None: not recorded.
     """
     if camera is None or not kinds or not set(kinds) <= {"bent", "retracted", "protruding"}:
-        return np.inf
+        return None
     tip = np.array(position["tip_mm"], float)
     sideways, upwards = (position["dx_mm"], position["dy_mm"], 0.0), (0.0, 0.0, -position["retraction_mm"])
     deviations = {"bent": sideways, "retracted": upwards, "protruding": upwards}
@@ -174,7 +170,9 @@ def moved_px(position: Mapping[str, Any], kinds: Sequence[str], camera: Camera |
     return float(max(np.linalg.norm(here - point) for point in there))
 
 
-def _position(position: Mapping[str, Any], tolerance: Tolerance, size: tuple[int, int]) -> ObjectRow:
+def _position(
+    position: Mapping[str, Any], tolerance: Tolerance, size: tuple[int, int], camera: Camera | None
+) -> ObjectRow:
     category, kinds = judge(position, tolerance)
     boxes = position["boxes"]
     found = ObjectRow(
@@ -192,6 +190,7 @@ def _position(position: Mapping[str, Any], tolerance: Tolerance, size: tuple[int
         tilt_deg=position.get("tilt_deg"),
         tip_px=_point(position.get("tip_px")),
         base_px=_point(position.get("base_px")),
+        moved_px=moved_px(position, kinds, camera),
     )
     return replace(found, in_answer=is_in_answer(category, found.visible, found.area))
 

@@ -58,7 +58,7 @@ def _column(feature: object, **options: Any) -> Any:
 
 _TEXT, _FLAG, _WHOLE = Value("string"), Value("bool"), Value("int64")
 # Double precision, since labels depend on comparing measures with limits.
-_MM = Value("float64")
+_MM = _LENGTH_PX = Value("float64")
 _PX = List(Value("float32"))
 _TEXTS = List(_TEXT)
 _BBOX = {"bbox": List(Value("float32"), length=4), "area": Value("float32")}
@@ -90,6 +90,8 @@ class ObjectRow:
         tip_px, base_px: (x, y) of the pin's tip and foot (at the cavity floor), px; in renders they may lie outside the
             picture. A missing pin has no tip (None), but a foot: where it should be. Both are None for an object that
             is no pin, on photographs, and where an augmented copy does not show the point.
+        moved_px: by how many px the bend or wrong height of an NG pin moves its tip in this picture; None for a good
+            pin, for any other kind of defect or object, and where it is not known, as on photographs.
     """
 
     id: int | None = _column(_WHOLE)
@@ -107,6 +109,7 @@ class ObjectRow:
     tilt_deg: float | None = _column(_MM, default=None)
     tip_px: Point | None = _column(_PX, default=None)
     base_px: Point | None = _column(_PX, default=None)
+    moved_px: float | None = _column(_LENGTH_PX, default=None)
 
     @property
     def area(self) -> float:

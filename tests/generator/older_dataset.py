@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from datasets import Features
 
 PICTURE_COLUMNS = ("camera_json", "tolerance_json")
-OBJECT_COLUMNS = ("kinds", "in_answer", "dx_mm", "dy_mm", "tilt_deg", "tip_px", "base_px")
+OBJECT_COLUMNS = ("kinds", "in_answer", "dx_mm", "dy_mm", "tilt_deg", "tip_px", "base_px", "moved_px")
 
 
 def older_dataset(dataset: Path, to: Path) -> Path:

@@ -170,6 +170,10 @@ def test_a_detector_s_files_and_card(tmp_path: Path) -> None:
     (result,) = metadata(text)["model-index"][0]["results"]
     assert {m["type"]: m["value"] for m in result["metrics"]} == {"map": 0.5, "map50": 0.75}
     assert "0.500 to 0.875" in text and is_ours(text) and "before a trial has shown" in text
+    assert "Defects that can be seen" not in text
+    part["observable"] = {"ignored": 11, "boxes": 128, "map50": 0.8125}
+    text = model_card("run", summary, ["bent-pin"])
+    assert "Defects that can be seen" in text and "| validation, all | 11 | 128 |" in text and "0.812" in text
     with pytest.raises(Exception, match=r"expected a trained run's config\.json"):
         detection_files(run, "me/pins")
 

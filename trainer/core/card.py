@@ -1,9 +1,10 @@
 """Parts of every model card (README.md of a model on the Hub): YAML header, classes, tables, limits of use.
 
-The cards themselves: `trainer.vit.card`, `trainer.florence2.card`.
+The cards themselves: `trainer.vit.card`, `trainer.florence2.card`. `dataset_settings` reads a dataset's card.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from generator.reporting.glossary import WORDS
@@ -97,6 +98,17 @@ def header(
         **{PINSIGHT: dict(about)},  # type: ignore[arg-type]
     )
     return f"---\n{data.to_yaml()}\n---\n"
+
+
+def dataset_settings(folder: Path) -> dict[str, Any]:
+    """Return the build settings in the card (README.md) of a dataset's folder; {} if Pinsight did not write it."""
+    from huggingface_hub import DatasetCard
+
+    try:
+        written = DatasetCard((folder / "README.md").read_text(encoding="utf-8")).data.to_dict()  # type: ignore[no-untyped-call]
+        return dict(written[PINSIGHT])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}  # a dataset of another program, or without a card
 
 
 def is_ours(text: str) -> bool:

@@ -1,19 +1,21 @@
-"""Columns of a dataset beside its objects: whether a picture may be mirrored, and which columns are missing.
+"""Columns of a dataset beside its objects: whether a picture may be mirrored, which columns are missing, a limit.
 
 `generator.dataset.rows` is imported inside functions: it takes seconds, and prediction does not need it.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from trainer.core.augmentation import LEFT_RIGHT, UP_DOWN
+from trainer.core.card import dataset_settings
 
 # Columns that training or evaluation uses where they exist.
 READ = (
     *("kinds", "observable", "grey", "scene", "part", "camera", "marking", "width", "height"),
     *(f"objects.{name}" for name in ("kinds", "address", "visible", "true_position_mm", "retraction_mm")),
 )
-ANSWER_READ = ("objects.in_answer", "objects.cavity")  # Florence-2 uses these too
+ANSWER_READ = ("objects.in_answer", "objects.cavity", "objects.moved_px")  # Florence-2 uses these too
 
 
 def may_flip(row: Mapping[str, Any]) -> tuple[bool, bool]:
@@ -25,6 +27,13 @@ def may_flip(row: Mapping[str, Any]) -> tuple[bool, bool]:
     """
     plain = row.get("marking") == "none"
     return plain and row.get("camera") in LEFT_RIGHT, plain and row.get("camera") in UP_DOWN
+
+
+def observable_px(folder: Path) -> float:
+    """Return by how many px a bend or wrong height must move a tip to be visible, from a dataset's card; else 1."""
+    from generator.dataset.labels import observable_px_of
+
+    return observable_px_of(dataset_settings(folder))
 
 
 def lacking(features: Mapping[str, Any], also: Sequence[str] = ()) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from generator.io.file_names import dataset_name
-from trainer.core.card import PINSIGHT
+from trainer.core.card import dataset_settings
 from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.run_folder import CONFIG, REPORT, SUMMARY, check_folder, format_of
@@ -32,14 +32,9 @@ DATASET_FOLDER = "nsoart"  # its golden references, where it has them
 
 def dataset_facts(folder: Path) -> dict[str, str]:
     """Return the `name` of a dataset's folder and, if its card (README.md) states it, its `content_sha256`."""
-    from huggingface_hub import DatasetCard
-
     facts = {"name": dataset_name(folder)}
-    try:
-        written = DatasetCard((folder / "README.md").read_text(encoding="utf-8")).data.to_dict()  # type: ignore[no-untyped-call]
-        facts["content_sha256"] = str(written[PINSIGHT]["content_sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # a dataset of another program, or without a card
+    if "content_sha256" in (settings := dataset_settings(folder)):
+        facts["content_sha256"] = str(settings["content_sha256"])
     return facts
 
 

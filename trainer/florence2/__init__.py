@@ -10,7 +10,7 @@ data, truth, drawn_texts               splits of a dataset; true boxes of a pict
 answers, detect                        boxes to answer tokens and back; boxes of a split or of pictures
 verdicts, prediction                   verdict on a picture; verdicts on picture files
 decision, gates, verdict_counts        thresholds and fitness; pictures that cannot be judged; counts of verdicts
-metrics, evaluation                    mAP and counts; evaluation on a dataset
+metrics, average_precision, evaluation counts and mAP of boxes; evaluation on a dataset
 evaluation_page, plots, sheets         page, plots and sheets of pictures with boxes
 results, run_page, card, publication   summary.json, page of a run, model card, files for the Hub
 """

@@ -9,7 +9,7 @@ from trainer.core import operating_tables, verdict_shares
 from trainer.core.card import LIMITS, Result, header, markdown
 from trainer.core.max_escape import fitness_and_escapes
 from trainer.core.tolerance import words
-from trainer.florence2.evaluation_page import MEASURES, parts_of
+from trainer.florence2.evaluation_page import MEASURES, OBSERVABLE, OBSERVABLE_SENTENCE, observable_of, parts_of
 from trainer.florence2.network import MODE_WORDS
 
 ALSO_EXPLAINED = ("right address and mode", "false boxes", "precision", "recall", "held-out")
@@ -60,11 +60,12 @@ def model_card(
         license=license,
         about={"threshold": summary["threshold"], "labels": list(labels), "input": settings["input"]},
     )
-    rows = [
-        [f"{split}, {part}", *(values.get(key) for key, _ in MEASURES)]
+    measured_parts = [
+        (f"{split}, {part}", values)
         for split, measured in summary["splits"].items()
         for part, values in parts_of({**measured, "digits": {}, "factors": {}})
     ]
+    rows = [[part, *(values.get(key) for key, _ in MEASURES)] for part, values in measured_parts]
     parts = [
         top,
         f"# {name}",
@@ -76,6 +77,7 @@ def model_card(
         _use(repository or "FOLDER", summary["threshold"]),
         f"## Measured\n\n{fitness_and_escapes(summary)}.\n\n"
         + markdown(("split", *(title for _, title in MEASURES)), rows),
+        *_observable(observable_of(measured_parts)),
         *_verdicts(summary["splits"]),
         *filter(None, [operating_tables.markdown_section(summary["splits"])]),
         "The threshold and the best epoch were chosen on `validation`: its numbers are optimistic.",
@@ -84,6 +86,12 @@ def model_card(
         LIMITS,
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _observable(rows: Sequence[Sequence[Any]]) -> list[str]:
+    """Write the table of the defects that can be seen; nothing if all can, and for runs of earlier versions."""
+    header = ("split", *(title for _, title in OBSERVABLE))
+    return [OBSERVABLE_SENTENCE, markdown(header, rows)] if rows else []
 
 
 def _verdicts(splits: Mapping[str, Any]) -> list[str]:

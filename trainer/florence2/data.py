@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from trainer.core.console import say
+from trainer.core.dataset_columns import observable_px
 from trainer.core.errors import InputError
 from trainer.core.held_out import positions_by_scene
 from trainer.core.pin_measures import measured_pins
@@ -38,6 +39,10 @@ class DetectionSplit:
 
     def __len__(self) -> int:
         return len(self.truths)
+
+    def subset(self, indices: Sequence[int]) -> "DetectionSplit":
+        """Return the split with the pictures at `indices`, in that order."""
+        return DetectionSplit(self.pictures.subset(indices), [self.truths[index] for index in indices])
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ def detection_data(
     """
     if "bbox_str" not in next(iter(dataset.values())).features:
         raise InputError(f"--data {folder}: expected a column 'bbox_str' with the <OD> answers, got no such column")
-    splits, problems, null_only = {}, [], []
+    splits, problems, null_only, least = {}, [], [], observable_px(folder)
     for name, rows in dataset.items():
         table = rows.select_columns([c for c in rows.column_names if c not in ("image", "nsoart", "mask")]).to_list()
         # null: only the picture's class is known. (An empty answer states that there is no defect.)
@@ -108,7 +113,7 @@ def detection_data(
         for index in known:
             row = table[index]
             try:
-                truths.append(truth_of(row, classes, f"--data {folder} split {name}: row {index},"))
+                truths.append(truth_of(row, classes, f"--data {folder} split {name}: row {index},", least))
             except InputError as e:
                 problems += e.problems
         if not problems:

@@ -19,7 +19,7 @@ from trainer.core import gates as core_gates
 from trainer.core.calibration import Calibration
 from trainer.core.console import say
 from trainer.core.data import read_dataset
-from trainer.core.dataset_columns import ANSWER_READ, lacking, lacking_line
+from trainer.core.dataset_columns import ANSWER_READ, lacking, lacking_line, observable_px
 from trainer.core.decision import Thresholds
 from trainer.core.default_paths import dataset_facts
 from trainer.core.errors import InputError
@@ -32,13 +32,14 @@ from trainer.core.results_folder import EVALUATION, PREDICTIONS, evaluation_file
 from trainer.core.run_folder import REPORT
 from trainer.florence2 import decision, gates, metrics, plots, sheets
 from trainer.florence2.answers import Found
+from trainer.florence2.average_precision import mean_average_precision
 from trainer.florence2.data import DetectionData, DetectionSplit, detection_data
 from trainer.florence2.detect import Inspector, answers
 from trainer.florence2.drawn_texts import with_texts
 from trainer.florence2.evaluation_page import calibration_said, write_page
 from trainer.florence2.metrics import matches, pin_at
 from trainer.florence2.run import Detector, load_config
-from trainer.florence2.truth import Truth
+from trainer.florence2.truth import Pin, Truth
 from trainer.florence2.verdict_counts import verdicts_at
 from trainer.vit.network.letterbox import rgb
 
@@ -46,8 +47,9 @@ from trainer.vit.network.letterbox import rgb
 _MOST_BARE = 0.1
 
 EDGES = ("x1", "y1", "x2", "y2")
-COLUMNS = ("split", "run", "kind", "label", "confidence", "address", "cavity", *EDGES, "probability")
+COLUMNS = ("split", "run", "kind", "label", "confidence", "address", "cavity", *EDGES, "probability", "observable")
 SHOWN = 6
+ROWS = "all"
 
 
 def _data(folder: Path, wanted: Sequence[str], detector: Detector) -> DetectionData:
@@ -70,6 +72,26 @@ def _data(folder: Path, wanted: Sequence[str], detector: Detector) -> DetectionD
     return data
 
 
+def _kept(splits: Mapping[str, DetectionSplit], which: str, folder: Path) -> dict[str, DetectionSplit]:
+    """Return the splits with only those pictures that --rows `which` keeps: see `row_facts.kept_rows`.
+
+    Raises:
+        InputError: It keeps none of a split.
+    """
+    found = {}
+    for name, split in splits.items():
+        flags = [(truth.columns.get("observable"), truth.columns.get("grey")) for truth in split.truths]
+        keep = [
+            index
+            for index, (observable, grey) in enumerate(flags)
+            if which == "all" or (observable is not False and not (which == "clear" and grey is True))
+        ]
+        found[name] = split if len(keep) == len(split) else split.subset(keep)
+    if empty := [name for name, split in found.items() if not len(split)]:
+        raise InputError(f"--data {folder}: expected rows to measure in {empty}, got none with --rows {which}")
+    return found
+
+
 def lines_of(
     name: str, truth: Truth, found: Sequence[Found], threshold: float, by: Calibration | None = None
 ) -> list[dict[str, Any]]:
@@ -82,12 +104,15 @@ def lines_of(
         by: The run's calibration, which gives each box its probability; None: the run has none.
 
     Returns:
-        Lines with the keys `COLUMNS`; `address` is that of the pin at the box (`metrics.pin_at`), edges are in px.
+        Lines with the keys `COLUMNS`; `address` is that of the pin at the box (`metrics.pin_at`), edges are in px;
+        `observable` is `yes` or, of a defect that cannot be seen, `no`; empty for `false` boxes.
     """
     counted = [one for one in found if one.confidence >= threshold]
     matched = matches(truth, counted)
 
-    def line(kind: str, label: str, box: Sequence[float], pin: Any, confidence: float | None) -> dict[str, Any]:
+    def line(
+        kind: str, label: str, box: Sequence[float], pin: Pin | None, confidence: float | None, defect: Pin | None
+    ) -> dict[str, Any]:
         probability = None if confidence is None or by is None else by.probability(confidence)
         places = dict(zip(EDGES, (f"{edge:.2f}" for edge in box), strict=True))
         return {
@@ -100,22 +125,23 @@ def lines_of(
             "cavity": pin.cavity if pin else "",
             **places,
             "probability": "" if probability is None else f"{probability:.4f}",
+            "observable": "" if defect is None else "no" if defect.unseen else "yes",
         }
 
-    lines = [
-        line("false" if match is None else "true", one.label, one.box, pin_at(one.box, truth.pins), one.confidence)
-        for one, match in zip(counted, matched, strict=True)
-    ]
+    lines = []
+    for one, match in zip(counted, matched, strict=True):
+        kind, defect = ("false", None) if match is None else ("true", truth.targets[match])
+        lines.append(line(kind, one.label, one.box, pin_at(one.box, truth.pins), one.confidence, defect))
     missed = [pin for k, pin in enumerate(truth.targets) if k not in matched]
-    return lines + [line("missed", pin.label, pin.box, pin, None) for pin in missed]
+    return lines + [line("missed", pin.label, pin.box, pin, None, pin) for pin in missed]
 
 
 def worst(lines: Sequence[Sequence[dict[str, Any]]], count: int = SHOWN) -> list[int]:
     """Return at most `count` indices of pictures with false or missed boxes, the one with the most such boxes first.
 
-    `lines` has the result of `lines_of` for each picture.
+    `lines` has the result of `lines_of` for each picture. Defects that cannot be seen are not counted.
     """
-    wrong = [sum(line["kind"] != "true" for line in some) for some in lines]
+    wrong = [sum(line["kind"] != "true" and line["observable"] != "no" for line in some) for some in lines]
     order = sorted(range(len(wrong)), key=lambda i: -wrong[i])
     return [i for i in order[:count] if wrong[i]]
 
@@ -162,7 +188,7 @@ def frozen_of(
     split = splits["validation"]
     found = answers(inspector.model, split, inspector.collator, inspector.question, batch_size, bar=True)
     pictures = list(zip(split.truths, found, strict=True))
-    precision = metrics.mean_average_precision(pictures, detector.labels)["map"]
+    precision = mean_average_precision(pictures, detector.labels)["map"]
     made = decision.frozen_of(
         run,
         split.truths,
@@ -302,6 +328,7 @@ def evaluate(
     own_folder: bool = False,
     max_escape: float = 0.0,
     texts: Sequence[str] = (),
+    rows: str = ROWS,
 ) -> None:
     """Measure a finished run's model on a dataset, write the results into `out` and print the main ones.
 
@@ -313,10 +340,11 @@ def evaluate(
         batch_size, device: Pictures per batch, and the model's device.
         own_folder: Whether `out` is RUN/evaluation, whose files may be replaced without a check.
         max_escape: Largest escape rate, for which the escape threshold is chosen again and saved; 0: the run's is kept.
+        rows: Which pictures are measured: see `row_facts.kept_rows`. Thresholds are chosen on all of them.
 
     Raises:
-        InputError: The run is unfinished, the dataset cannot be read or has classes that the run does not know, or
-            `out` has files of the same names that no evaluation wrote.
+        InputError: The run is unfinished, the dataset cannot be read or has classes that the run does not know, `rows`
+            keeps no picture of a split, or `out` has files of the same names that no evaluation wrote.
     """
     inspector = Inspector.load(run, device)
     detector = inspector.detector
@@ -324,25 +352,21 @@ def evaluate(
     if texts and detector.input != "image":
         raise InputError(f"--digits: expected a run trained on pictures, got {run}, trained with --input nsoart")
     data = _data(folder, wanted, detector)
+    splits = _kept(data.splits, rows, folder)
     if not own_folder:
-        new = evaluation_files({"splits": data.splits})
+        new = evaluation_files({"splits": splits})
         results_folder.check(out, run, EVALUATION, evaluation_files, new)
     compared, fitted = _compared(run, data), "" if _others(run, folder) else "validation"
     frozen = frozen_of(run, inspector, folder, data, batch_size, max_escape)
     _learn_gates(run, inspector, folder)
     with results_folder.replaced(out, EVALUATION, evaluation_files) as stage:
-        reports, rows = measure(inspector, data.splits, batch_size, stage, frozen, Gates.load(run), texts, fitted)
-        document = {
-            "model": run.resolve().name,
-            "data": dataset_name(folder),
-            "labels": list(detector.labels),
-            "threshold": detector.threshold,
-            **({"frozen": {k: v for k, v in frozen.to_json().items() if k != "positions"}} if frozen else {}),
-            "seen": detector.seen,
+        reports, lines = measure(inspector, splits, batch_size, stage, frozen, Gates.load(run), texts, fitted)
+        left_out = {name: len(data.splits[name]) - len(split) for name, split in splits.items()}
+        document = _document(run, folder, detector, rows, left_out, frozen) | {
             "tolerance": compared.to_json(),
             "splits": reports,
         }
-        run_folder.write_table(stage / PREDICTIONS, COLUMNS, rows)
+        run_folder.write_table(stage / PREDICTIONS, COLUMNS, lines)
         plots.calibration(reports, stage / "calibration.png")
         operating_points(reports, decision.SCORE, stage / results_folder.OPERATING_POINTS)
         write_page(stage, document)
@@ -352,6 +376,28 @@ def evaluate(
     for text in [*_headlines(reports), compared.sentence(), *fitness]:
         say(text)
     say(f"page: {out / REPORT}")
+
+
+def _document(
+    run: Path,
+    folder: Path,
+    detector: Detector,
+    rows: str,
+    left_out: Mapping[str, int],
+    frozen: FrozenThreshold | None,
+) -> dict[str, Any]:
+    """Make the beginning of evaluation.json; `left_out`: number of pictures that --rows left out, by split."""
+    return {
+        "model": run.resolve().name,
+        "data": dataset_name(folder),
+        "labels": list(detector.labels),
+        "rows": rows,
+        "left_out": dict(left_out),
+        "observable_px": observable_px(folder),
+        "threshold": detector.threshold,
+        **({"frozen": {k: v for k, v in frozen.to_json().items() if k != "positions"}} if frozen else {}),
+        "seen": detector.seen,
+    }
 
 
 def _headlines(reports: Mapping[str, Any]) -> Iterator[str]:

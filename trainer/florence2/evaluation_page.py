@@ -3,7 +3,7 @@
 `trainer.florence2.metrics` computes the measures.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,22 @@ MEASURES = (
     ("recall", "recall"),
 )
 
+# Measures of the defects that can be seen: keys of the key `observable`.
+OBSERVABLE = (
+    ("ignored", "ignored"),
+    ("boxes", "true boxes"),
+    ("map", "mAP"),
+    ("map50", "mAP50"),
+    ("map50_interval", "95 % interval"),
+    ("right_address_and_mode", "right address and mode"),
+    ("precision", "precision"),
+    ("recall", "recall"),
+)
+OBSERVABLE_SENTENCE = (
+    "Defects that can be seen: without pins whose bend or wrong height moves the tip by too few px (the dataset's "
+    "--observable-px, usually 1). These are ignored: neither missed, nor is a box that matches one false."
+)
+
 DRAWN = [one for one in MEASURES if one[0] in ("map50", "map50_interval", "false_boxes_per_ok_picture")]
 
 
@@ -44,16 +60,32 @@ def parts_of(measured: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]
     return parts
 
 
-def split_tables(name: str, measured: Mapping[str, Any]) -> dict[str, Any]:
-    """Make the variables of `templates/measured.html.j2` for the split `name`, from a result of `metrics.report`."""
+def observable_of(parts: Iterable[tuple[str, Mapping[str, Any]]]) -> list[list[Any]]:
+    """Return a table's rows, columns `OBSERVABLE`, for those parts (`parts_of`) with defects that cannot be seen."""
+    return [
+        [part, *(seen.get(key) for key, _ in OBSERVABLE)]
+        for part, values in parts
+        if (seen := values.get("observable"))
+    ]
+
+
+def split_tables(name: str, measured: Mapping[str, Any], left_out: int = 0) -> dict[str, Any]:
+    """Make the variables of `templates/measured.html.j2` for the split `name`, from a result of `metrics.report`.
+
+    `left_out`: number of pictures that --rows left out.
+    """
     per_class = [[k, v["boxes"], v["map"], v["map50"]] for k, v in measured["per_class"].items()]
     if small := measured.get("small"):
         per_class.append([f"boxes below {small['below_px2']:.0f} px²", None, small["map"], small["map50"]])
     return {
         "name": name,
+        "left_out": left_out,
         "verdict_header": verdict_shares.HEADER,
         "header": ["part of the split", *(title for _, title in MEASURES)],
         "parts": [[part, *(values.get(key) for key, _ in MEASURES)] for part, values in parts_of(measured)],
+        "observable_header": ["part of the split", *(title for _, title in OBSERVABLE)],
+        "observable": observable_of(parts_of(measured)),
+        "observable_sentence": OBSERVABLE_SENTENCE,
         "classes": per_class,
         "verdicts": verdict_shares.cells(measured["verdicts"]) if "verdicts" in measured else None,
         "on_parts": verdict_shares.cells(parts) if (parts := measured.get("verdicts_on_parts")) else None,
@@ -95,6 +127,10 @@ def write_page(out: Path, document: Mapping[str, Any]) -> None:
         folder=out,
         calibration=calibration_words(document.get("frozen", {})),
         operating_points=operating_tables.view(document["splits"]),
-        splits=[split_tables(name, measured) for name, measured in document["splits"].items()],
+        splits=[
+            split_tables(name, measured, document.get("left_out", {}).get(name, 0))
+            for name, measured in document["splits"].items()
+        ],
+        rows=document.get("rows", ""),
     )
     write_text(out / REPORT, page)

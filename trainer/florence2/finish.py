@@ -17,6 +17,7 @@ from trainer.core.results_folder import OPERATING_POINTS
 from trainer.core.run_folder import SUMMARY, read_metrics, recorded_tolerances
 from trainer.florence2 import decision, forgetting, gates, lora, metrics, plots, sheets
 from trainer.florence2.answers import Found
+from trainer.florence2.average_precision import mean_average_precision
 from trainer.florence2.card import model_card
 from trainer.florence2.detect import answers
 from trainer.florence2.evaluation_page import calibration_said
@@ -107,7 +108,7 @@ def measure(run: Path, model: Any, examples: Examples) -> BestWeightsReport:
     pictures = list(zip(validation.truths, found["validation"], strict=True))
     threshold = metrics.best_threshold(pictures)
     seen = data.seen_positions(examples.rows)
-    precision = metrics.mean_average_precision(pictures, data.labels)
+    precision = mean_average_precision(pictures, data.labels)
     rate = examples.config.max_escape
     boxes = metrics.scored(pictures)
     frozen = decision.frozen_of(

@@ -1,11 +1,12 @@
-"""Measures of a detector's boxes: COCO's mAP over a set of pictures, and counts of pins found and false boxes.
+"""Measures of a detector's boxes: mAP, and counts of pins found and of false boxes.
 
-mAP and its variants come from pycocotools, over all boxes with their confidences. Counts leave out boxes whose
-confidence is below a threshold. A found box matches a true box of the same label if their IoU is at least 0.5.
+mAP (`average_precision`) is over all boxes with their confidences. Counts leave out boxes whose confidence is below a
+threshold. A found box matches a true box of the same label if their IoU is at least 0.5.
+
+All true boxes count. If some are of defects that nobody can see in their picture (`Pin.unseen`), the key `observable`
+has the measures without these, which are ignored as in COCO: none is missed, and a box that matches one is not false.
 """
 
-import contextlib
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,157 +21,16 @@ from trainer.core.held_out import group_of
 from trainer.core.metrics import reliability
 from trainer.core.verdict_shares import sentence
 from trainer.florence2.answers import Found
+from trainer.florence2.average_precision import Pictures, map50_interval, mean_average_precision
 from trainer.florence2.truth import FACTORS, Pin, Truth, quantised
 from trainer.florence2.verdict_counts import parts_at, verdicts_at
 
 MATCH_IOU = 0.5
-BOOTSTRAPS = 1000
-Pictures = Sequence[tuple[Truth, Sequence[Found]]]
-
-
-def _coco_eval(pictures: Pictures, labels: Sequence[str], small_px2: float | None = None) -> Any:
-    """Run pycocotools' evaluation over all pictures, without its console output."""
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    truth: dict[str, Any] = {
-        "info": {},
-        "images": [{"id": i} for i in range(1, len(pictures) + 1)],
-        "categories": [{"id": i + 1, "name": name} for i, name in enumerate(labels)],
-        "annotations": [],
-    }
-    found = []
-    for image, (of, boxes) in enumerate(pictures, 1):
-        for pin in of.targets:
-            x1, y1, x2, y2 = pin.box
-            truth["annotations"].append(
-                {
-                    # From 1: pycocotools reads 0 as "no match".
-                    "id": len(truth["annotations"]) + 1,
-                    "image_id": image,
-                    "category_id": labels.index(pin.label) + 1,
-                    "bbox": [x1, y1, x2 - x1, y2 - y1],
-                    "area": (x2 - x1) * (y2 - y1),
-                    "iscrowd": 0,
-                }
-            )
-        for one in boxes:
-            x1, y1, x2, y2 = one.box
-            found.append([image, x1, y1, x2 - x1, y2 - y1, one.confidence, labels.index(one.label) + 1])
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO()
-        coco.dataset = truth
-        coco.createIndex()
-        results = coco.loadRes(np.array(found, dtype=np.float64).reshape(-1, 7)) if found else COCO()
-        if not found:
-            results.dataset = {**truth, "annotations": []}
-            results.createIndex()
-        run = COCOeval(coco, results, "bbox")
-        if small_px2 is not None:
-            run.params.areaRng = [[0, 1e10], [0, small_px2]]
-            run.params.areaRngLbl = ["all", "small"]
-        run.evaluate()
-        run.accumulate()
-    return run
-
-
-def _mean(values: np.ndarray) -> float | None:
-    held = values[values > -1]
-    return float(held.mean()) if held.size else None
-
-
-def _average_precisions(pictures: Pictures, labels: Sequence[str], small_px2: float | None) -> dict[str, Any]:
-    run = _coco_eval(pictures, labels, small_px2)
-    precision = run.eval["precision"]  # (IoU, recall, class, area, detections)
-    rows: dict[str, Any] = {
-        "map": _mean(precision[:, :, :, 0, -1]),
-        "map50": _mean(precision[0, :, :, 0, -1]),
-        "map75": _mean(precision[5, :, :, 0, -1]),
-        "per_class": {
-            name: {
-                "map": _mean(precision[:, :, k, 0, -1]),
-                "map50": _mean(precision[0, :, k, 0, -1]),
-                "boxes": sum(pin.label == name for truth, _ in pictures for pin in truth.targets),
-            }
-            for k, name in enumerate(labels)
-        },
-    }
-    if small_px2 is not None:
-        rows["small"] = {
-            "below_px2": small_px2,
-            "map": _mean(precision[:, :, :, 1, -1]),
-            "map50": _mean(precision[0, :, :, 1, -1]),
-        }
-    return rows
-
-
-def mean_average_precision(pictures: Pictures, labels: Sequence[str]) -> dict[str, Any]:
-    """Compute mAP (IoU 0.50 to 0.95), mAP50 and mAP75, for all boxes, for each class, and for small boxes.
-
-    The smallest third of the true boxes is small. (At usual picture sizes hardly any pin reaches COCO's 32 x 32 px.)
-
-    Args:
-        pictures, labels: Truth and found boxes of each picture in its px, and class names without OK.
-
-    Returns:
-        `map`, `map50`, `map75` in [0, 1], None without true boxes; `per_class`: by class `map`, `map50` and the number
-        of true `boxes`. With true boxes, also `small`: `map` and `map50` of boxes with an area below `below_px2`.
-    """
-    areas = sorted((p.box[2] - p.box[0]) * (p.box[3] - p.box[1]) for truth, _ in pictures for p in truth.targets)
-    return _average_precisions(pictures, labels, areas[len(areas) // 3] if areas else None)
-
-
-def _average_precision(scores: np.ndarray, hits: np.ndarray, count: int) -> float:
-    """Average precision over COCO's 101 recall levels; `hits`: whether a box matches; `count`: number of true boxes.
-
-    Own code, as pycocotools would match boxes again in each bootstrap draw.
-    """
-    order = np.argsort(-scores, kind="mergesort")
-    true = np.cumsum(hits[order])
-    precision = true / np.arange(1, len(true) + 1)
-    precision = np.maximum.accumulate(precision[::-1])[::-1]
-    at = np.searchsorted(true / count, np.linspace(0, 1, 101), side="left")
-    return float(np.append(precision, 0.0)[np.minimum(at, len(precision))].mean())
-
-
-def map50_interval(
-    pictures: Pictures, labels: Sequence[str], seed: int = 0, level: float = 0.95
-) -> tuple[float, float] | None:
-    """Return the interval (low, high) of mAP50 at confidence `level`, by bootstrap over pictures drawn by `seed`.
-
-    `labels`: class names without OK. None without true boxes.
-    """
-    if not any(truth.targets for truth, _ in pictures):
-        return None
-    run = _coco_eval(pictures, labels)
-    count = len(pictures)
-    areas = len(run.params.areaRng)
-    per_class = []
-    for k in range(len(labels)):
-        images = run.evalImgs[k * areas * count : k * areas * count + count]  # first area range: boxes of all sizes
-        per_class.append(
-            [
-                (np.array([]), np.array([]), 0)
-                if image is None
-                else (np.array(image["dtScores"]), (image["dtMatches"][0] > 0).astype(float), len(image["gtIds"]))
-                for image in images
-            ]
-        )
-    rng = np.random.default_rng(seed)
-    means = []
-    for _ in range(BOOTSTRAPS):
-        drawn = rng.integers(0, count, count)
-        values = []
-        for images in per_class:
-            true = sum(images[i][2] for i in drawn)
-            if true:
-                scores = np.concatenate([images[i][0] for i in drawn])
-                hits = np.concatenate([images[i][1] for i in drawn])
-                values.append(_average_precision(scores, hits, true) if len(scores) else 0.0)
-        if values:
-            means.append(np.mean(values))
-    tail = (1 - level) / 2
-    return float(np.quantile(means, tail)), float(np.quantile(means, 1 - tail))
+# What is measured a second time where some defects cannot be seen; the other measures do not depend on them.
+OBSERVABLE = (
+    *("boxes", "map", "map50", "map50_interval"),
+    *("pins", "right_address", "right_address_and_mode", "precision", "recall"),
+)
 
 
 def iou(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> np.ndarray:
@@ -181,11 +41,11 @@ def iou(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> 
     return np.asarray(over.nan_to_num(0.0))
 
 
-def matches(truth: Truth, found: Sequence[Found]) -> list[int | None]:
+def matches(truth: Truth, found: Sequence[Found], ignore_unseen: bool = False) -> list[int | None]:
     """Return for each found box the index of its true box in `truth.targets`; None if it has none.
 
     The true box has the same label and the largest IoU, at least 0.5. A true box is used once, by the most confident
-    found box.
+    found box. With `ignore_unseen`, a defect that cannot be seen gets a box only if no other fits it, as in COCO.
     """
     out: list[int | None] = [None] * len(found)
     if not found or not truth.targets:
@@ -194,13 +54,13 @@ def matches(truth: Truth, found: Sequence[Found]) -> list[int | None]:
     taken: set[int] = set()
     for i in sorted(range(len(found)), key=lambda i: -found[i].confidence):
         fits = [
-            (float(overlap[i, j]), j)
+            (not (ignore_unseen and pin.unseen), float(overlap[i, j]), j)
             for j, pin in enumerate(truth.targets)
             if j not in taken and pin.label == found[i].label and overlap[i, j] >= MATCH_IOU
         ]
         if fits:
-            out[i] = max(fits)[1]
-            taken.add(max(fits)[1])
+            out[i] = max(fits)[2]
+            taken.add(max(fits)[2])
     return out
 
 
@@ -275,23 +135,27 @@ class Counts:
     recall: float | None
 
 
-def counts(pictures: Pictures, threshold: float) -> Counts:
+def counts(pictures: Pictures, threshold: float, ignore_unseen: bool = False) -> Counts:
     """Count defective pins found, and false boxes on OK pictures, at a threshold.
 
     A defective pin is found at the right address if `pin_at` returns it for a box, and with the right mode if this box
     has its class, too. A missing pin is found if a box of its label has an IoU of at least 0.5 with its expected box.
+    With `ignore_unseen`, defects that cannot be seen are not counted, nor boxes that match one.
     """
     pins = right = right_mode = missing = missing_found = ok = false = said = true = total = 0
     for truth, all_found in pictures:
         found = [f for f in all_found if f.confidence >= threshold]
-        said += len(found)
-        total += len(truth.targets)
-        true += sum(hits(truth, found))
+        counted = truth.counted(ignore_unseen)
+        ignored = {k for k, pin in enumerate(truth.targets) if ignore_unseen and pin.unseen}
+        matched = [match for match in matches(truth, found, ignore_unseen) if match not in ignored]
+        said += len(matched)
+        total += len(counted)
+        true += sum(match is not None for match in matched)
         if not truth.targets:
             ok += 1
             false += len(found)
         at = [(pin_at(f.box, truth.pins), f) for f in found]
-        for pin in truth.targets:
+        for pin in counted:
             on_it = [f for where, f in at if where is pin]
             if pin.address:
                 pins += 1
@@ -365,17 +229,26 @@ def position_groups(truths: Iterable[Truth], seen: Mapping[str, Sequence[str]]) 
 
 
 def measures_of(pictures: Pictures, labels: Sequence[str], threshold: float, interval: bool) -> dict[str, Any]:
-    """Measures of some pictures: counts, mAP and, with `interval`, the interval of mAP50."""
-    precisions = mean_average_precision(pictures, labels)
-    row: dict[str, Any] = {
-        "pictures": len(pictures),
-        "boxes": sum(len(truth.targets) for truth, _ in pictures),
-        **{name: precisions[name] for name in ("map", "map50")},
-        **counts(pictures, threshold).__dict__,
-    }
-    if interval:
-        row["map50_interval"] = map50_interval(pictures, labels)
-    return row
+    """Measures of some pictures: counts, mAP and, with `interval`, the interval of mAP50.
+
+    `observable` has those of the defects that can be seen, and the number of `ignored` ones; None if that is 0.
+    """
+
+    def measured(ignore_unseen: bool) -> dict[str, Any]:
+        precisions = mean_average_precision(pictures, labels, ignore_unseen)
+        row: dict[str, Any] = {
+            "boxes": sum(len(truth.counted(ignore_unseen)) for truth, _ in pictures),
+            **{name: precisions[name] for name in ("map", "map50")},
+            **counts(pictures, threshold, ignore_unseen).__dict__,
+        }
+        if interval:
+            row["map50_interval"] = map50_interval(pictures, labels, ignore_unseen=ignore_unseen)
+        return row
+
+    ignored = sum(pin.unseen for truth, _ in pictures for pin in truth.targets)
+    seen = {name: value for name, value in measured(True).items() if name in OBSERVABLE} if ignored else {}
+    observable = {"ignored": ignored, **seen} if ignored else None
+    return {"pictures": len(pictures), **measured(False), "observable": observable}
 
 
 def report(
@@ -446,5 +319,13 @@ def headline(measured: Mapping[str, Any]) -> str:
         f"mAP {shown(measured['map'])}  mAP50 {shown(measured['map50'])}  "
         f"right address and mode {shown(measured['right_address_and_mode'])}  "
         f"false boxes per OK picture {shown(measured['false_boxes_per_ok_picture'])}"
+        + (f"  {_observable(seen)}" if (seen := measured.get("observable")) else "")
         + (f"  {sentence(measured['verdicts'])}" if "verdicts" in measured else "")
     )
+
+
+def _observable(seen: Mapping[str, Any]) -> str:
+    """Say mAP50 and right address and mode of the defects that can be seen, and how many others are ignored."""
+    values = (seen["map50"], seen["right_address_and_mode"])
+    map50, right = ("-" if value is None else f"{value:.3f}" for value in values)
+    return f"(without {seen['ignored']} that cannot be seen: mAP50 {map50}, right address and mode {right})"

@@ -19,13 +19,17 @@ FACTORS = ("scene", "housing", "terminal", "camera", "lighting", "marking")
 
 @dataclass(frozen=True)
 class Pin:
-    """A pin or other object: address and cavity (may be empty), box xyxy in px, class, whether it is a missing pin."""
+    """A pin or other object: address and cavity (may be empty), box xyxy in px, class, whether it is a missing pin.
+
+    `unseen`: its bend or wrong height moves its tip too little to be seen (`generator.dataset.labels.can_be_seen`).
+    """
 
     address: str
     cavity: str
     box: tuple[float, float, float, float]
     label: str
     missing: bool = False
+    unseen: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Truth:
         answer: Indices in `pins` of the objects that the `<OD>` answer names.
         may_flip: Whether the picture may be mirrored left-right, and whether up-down.
         factors: The row's design factors by name.
-        columns: The row's columns `scene`, `part` and `tolerance_json`.
+        columns: The row's columns `scene`, `part`, `tolerance_json`, `observable` and `grey`.
         objects: The row's objects with their measures, whether or not they have a box.
     """
 
@@ -61,6 +65,10 @@ class Truth:
     def targets(self) -> tuple[Pin, ...]:
         """The objects that the model must name, with their true boxes."""
         return tuple(self.pins[i] for i in self.answer)
+
+    def counted(self, ignore_unseen: bool) -> tuple[Pin, ...]:
+        """The objects that the model must name; with `ignore_unseen`, only those that can be seen."""
+        return tuple(pin for pin in self.targets if not (ignore_unseen and pin.unseen))
 
     @property
     def defects(self) -> tuple[str, tuple[str, ...]]:
@@ -124,7 +132,7 @@ def _matched(
     return answer
 
 
-def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str) -> Truth:
+def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str, observable_px: float = 0.0) -> Truth:
     """Read the true boxes of a row's picture.
 
     A box of `bbox_str` (the `<OD>` answer as text) that fits no object, as in datasets of other programs, becomes an
@@ -134,12 +142,13 @@ def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str) -> Trut
         row: The row as stored, with classes as indices in `classes`.
         classes: The dataset's class names.
         place: Name of the row, with which messages begin.
+        observable_px: A pin is `unseen` if its bend or wrong height moves its tip by less than this, px (`moved_px`).
 
     Raises:
         InputError: The picture size is missing, or `bbox_str` is no `<OD>` answer or names an unknown class.
     """
     # Imported here: it takes seconds, and a prediction does not need it.
-    from generator.dataset.labels import OBSERVABLE_SHARE
+    from generator.dataset.labels import OBSERVABLE_SHARE, can_be_seen
     from generator.dataset.rows import objects_of
 
     width, height = int(row.get("width") or 0), int(row.get("height") or 0)
@@ -152,7 +161,17 @@ def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str) -> Trut
         raise InputError(f"{place} column bbox_str: expected labels of {list(classes)}, got {sorted(unknown)}")
     every = objects_of(row, classes) or ()
     objects = [each for each in every if each.area > 0]
-    pins = [Pin(each.address or "", each.cavity or "", each.box, each.category, _is_missing(each)) for each in objects]
+    pins = [
+        Pin(
+            each.address or "",
+            each.cavity or "",
+            each.box,
+            each.category,
+            _is_missing(each),
+            unseen=not can_be_seen(each.moved_px, observable_px),
+        )
+        for each in objects
+    ]
     answer = _answer_of(objects, OBSERVABLE_SHARE)
     if encode([pins[i].box for i in answer], [pins[i].label for i in answer], width, height) != text:
         answer = _matched(boxes, labels, pins, answer, (width, height))
@@ -163,7 +182,7 @@ def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str) -> Trut
         answer=tuple(answer),
         may_flip=may_flip(row),
         factors={name: str(row[name]) for name in FACTORS if row.get(name) is not None},
-        columns={name: row.get(name) for name in ("scene", "part", "tolerance_json")},
+        columns={name: row.get(name) for name in ("scene", "part", "tolerance_json", "observable", "grey")},
         objects=tuple(every),
     )
 

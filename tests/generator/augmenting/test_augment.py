@@ -618,7 +618,7 @@ def test_the_housing_s_box_moves_with_the_pixels():
 
 
 LATER = ("synthetic", "original", "augmentation", "housing_bbox", "camera_json", "tolerance_json")
-LATER_OF_OBJECTS = ("kinds", "in_answer", "dx_mm", "dy_mm", "tilt_deg", "tip_px", "base_px")
+LATER_OF_OBJECTS = ("kinds", "in_answer", "dx_mm", "dy_mm", "tilt_deg", "tip_px", "base_px", "moved_px")
 
 
 def as_earlier(dataset: Path, to: Path) -> Path:

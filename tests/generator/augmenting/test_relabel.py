@@ -90,6 +90,36 @@ def test_a_copy_answers_with_what_can_still_be_seen_of_it():
     assert right.bbox_str == "" and right.label == BENDNG and right.observable is False
 
 
+@pytest.mark.parametrize(
+    ("move", "factor"),
+    [
+        (mirrored(SIZE), 1.0),
+        (turned(SIZE), 1.0),
+        (left_half(SIZE), 1.0),
+        (Move(SIZE, SIZE, (1.5, 0, 0, 0, 1.5, 0)), 1.5),
+        # Wider by 1.2, lower by 0.3: the geometric mean of both.
+        (Move(SIZE, SIZE, (1.2, 0, 0, 0, 0.3, 0), exact=False), 0.6),
+    ],
+)
+def test_how_far_a_tip_moves_grows_with_the_picture(move, factor):
+    low, hit = thing(1, NUKENG, ("retracted",), moved_px=0.8), thing(2, OTHERNG, ("broken",))
+    found = moved_objects([low, hit], move, None, None)
+    assert [each.moved_px for each in found] == [pytest.approx(0.8 * factor), None]
+
+
+@pytest.mark.parametrize(("least", "expected"), [(1.0, [False, True]), (0.5, [True, True])])
+def test_a_half_of_which_the_only_defect_moves_no_tip_shows_none(least, expected):
+    low, bent = thing(1, NUKENG, ("retracted",), moved_px=0.7), thing(2, BENDNG, ("bent",), RIGHT, moved_px=4.0)
+    settings = Settings.of_card({"observable_px": least})
+    row = row_of([low, bent], ("bent", "retracted"))
+    copies = [
+        relabelled(row, moved_objects(row.objects, move, None, None), settings)
+        for move in (left_half(SIZE), right_half(SIZE))
+    ]
+    assert [copy.observable for copy in copies] == expected
+    assert all(copy.bbox_str for copy in copies)  # the answer goes by what of a defect is in view
+
+
 def test_a_copy_is_grey_where_a_grey_measure_is_left():
     near, far = thing(1, OK, (), true_position_mm=0.75), thing(2, OK, (), RIGHT, true_position_mm=0.1)
     for limits, expected in (({"true_position_mm": 0.8, "retraction_mm": 0.6}, [True, False]), (None, [True, True])):

@@ -161,6 +161,8 @@ def test_rows_hold_the_truth_of_their_records(renders: Path, tmp_path: Path) -> 
             defective = things["category"][number] != CLASSES.index("OK")
             assert things["kinds"][number] == ([position["kind"]] if defective else [])
             assert things["in_answer"][number] is defective
+            moves = defective and position["kind"] in ("bent", "retracted", "protruding")
+            assert (things["moved_px"][number] is not None) is moves
         assert columns["verdict"] == int(columns["label"] != CLASSES.index("OK"))
         camera = json.loads(columns["camera_json"])
         assert camera == {name: record["camera"][name] for name in camera}
@@ -169,6 +171,8 @@ def test_rows_hold_the_truth_of_their_records(renders: Path, tmp_path: Path) -> 
         assert columns["housing_bbox"] == [0, 0, columns["width"], columns["height"]]
     x, y, width, height = found["t2"]["objects"]["bbox"][1]
     assert (x, y, width, height) == pytest.approx([16 - 1.5 + 3, 5, 3, 6])
+    # Bent by 0.6 mm, 2.99 mm from a camera of 100 px focal length.
+    assert found["t2"]["objects"]["moved_px"][1] == pytest.approx(100 * 0.6 / 2.99)
     [box], [label] = decode(found["t2"]["bbox_str"], 96, 48)
     assert label == "BENDNG"
     assert box == pytest.approx((x, y, x + width, y + height), abs=0.05)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from blender_scripts.contract.tolerance import Tolerance
 from blender_scripts.geometry.optics import Camera
-from generator.dataset.labels import CLASSES
+from generator.dataset.labels import CLASSES, observable_px_of
 from generator.dataset.record_rows import label_picture, moved_px
 from generator.dataset.rows import answer
 
@@ -226,6 +226,35 @@ def test_observable_needs_a_deviation_that_shows_in_the_view() -> None:
     assert moved(BENT, 0.0, "bent") == pytest.approx(4.5)
     assert label_picture(from_above(BROKEN, 0.0), TOLERANCE).observable
     assert label_picture(from_above(GONE, 0.0), TOLERANCE).observable
+
+
+def test_a_bent_or_wrongly_high_pin_states_how_far_its_tip_moves() -> None:
+    def stated(position: dict[str, Any], **more: Any) -> float | None:
+        [found] = label_picture({**from_above(position, 20.0), **more}, TOLERANCE).objects
+        return found.moved_px
+
+    # As above: 1000 * 20 * (1 / 99.3 - 1 / 100) px, whatever counts as visible.
+    assert stated(LOW) == pytest.approx(1.40987, abs=1e-5)
+    [found] = label_picture(from_above(LOW, 20.0), TOLERANCE, observable_px=0.0).objects
+    assert found.moved_px == stated(LOW)
+    assert stated(BENT) == pytest.approx(4.5)
+    # Bent and retracted: the larger of the two.
+    assert stated(pin(3, true_position=0.9, retraction=0.7)) == pytest.approx(4.5)
+    assert stated(pin()) is stated(BROKEN) is stated(GONE) is None
+    without = {name: value for name, value in from_above(LOW, 20.0).items() if name != "camera"}
+    truth = label_picture(without, TOLERANCE)
+    assert truth.objects[0].moved_px is None and truth.observable
+    body = label_picture(record(pin(), other=(thing("foreign"),)), TOLERANCE).objects[1]
+    assert body.moved_px is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [({"observable_px": 2.5}, 2.5), ({"observable_px": 0}, 0.0), ({}, 1.0)]
+    + [({"observable_px": wrong}, 1.0) for wrong in (None, True, "2", -1, float("nan"), float("inf"))],
+)
+def test_the_least_px_of_a_card_is_a_length(settings: dict[str, Any], expected: float) -> None:
+    assert observable_px_of(settings) == expected
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_of_an_older_dataset_what_it_lacks_is_named_and_none(renders: Path, tmp_
     lacking = [*PICTURE_COLUMNS, *(f"objects.{name}" for name in OBJECT_COLUMNS)]
     assert sorted(missing_columns(read_features(older))) == sorted(lacking)
     unknown = {"kinds": None, "in_answer": None, "dx_mm": None, "dy_mm": None, "tilt_deg": None}
-    unknown |= {"tip_px": None, "base_px": None}
+    unknown |= {"tip_px": None, "base_px": None, "moved_px": None}
     pairs = zip(read_rows(split_files(tmp_path / "set")["train"]), read_rows(split_files(older)["train"]), strict=True)
     for new, old in pairs:
         now, before = row_of(new, ["shift"]), row_of(old, ["shift"])

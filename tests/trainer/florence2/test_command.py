@@ -522,6 +522,47 @@ def test_a_killed_evaluation_of_a_detector_leaves_nothing_and_no_file_of_a_perso
     assert "expected another folder than the run's (--model)" in capsys.readouterr().err
 
 
+def test_evaluate_tells_what_is_missed_from_what_cannot_be_seen(finished, make_rows, make_dataset, tmp_path, capsys):
+    rows = with_answers(make_rows("station", 6, 5))  # twice bent, missing, OK
+    objects = rows[0]["objects"]
+    objects["moved_px"] = [0.2 if category != 2 else None for category in objects["category"]]
+    rows[0]["observable"], rows[3]["grey"] = False, True
+    data = make_dataset(tmp_path / "station", {"station": rows})
+    words = ["--model", str(finished), "--data", str(data), "--device", "cpu", "--threads", "1", "--out"]
+
+    def measured(name: str, *more: str) -> tuple[dict, list[dict], str]:
+        out = tmp_path / name
+        assert evaluate.main([*words, str(out), *more]) == 0
+        with (out / "predictions.csv").open(newline="") as file:
+            lines = [line for line in csv.DictReader(file) if line["kind"] != "false"]
+        return json.loads((out / "evaluation.json").read_text()), lines, " ".join(read_page(out / "report.html").text)
+
+    document, lines, page = measured("default")
+    split = document["splits"]["station"]
+    assert (document["rows"], document["left_out"], document["observable_px"]) == ("all", {"station": 0}, 1.0)
+    assert (split["pictures"], split["boxes"]) == (6, 4)
+    assert (split["observable"]["ignored"], split["observable"]["boxes"]) == (1, 3)
+    assert sorted(line["observable"] for line in lines) == ["no", "yes", "yes", "yes"]
+    assert [line["run"] for line in lines if line["observable"] == "no"] == ["station000"]
+    assert "Defects that can be seen" in page and "leaves out" not in page
+    assert "without 1 that cannot be seen: mAP50" in capsys.readouterr().out
+    for which, pictures in (("observable", 5), ("clear", 4)):
+        document, lines, page = measured(which, "--rows", which)
+        assert (document["rows"], document["left_out"]) == (which, {"station": 6 - pictures})
+        assert document["splits"]["station"]["pictures"] == pictures
+        assert document["splits"]["station"]["observable"] is None and len(lines) == pictures - 2
+        assert f"--rows {which} leaves out: {6 - pictures}." in page
+    # The dataset's own limit.
+    (data / "README.md").write_text("---\npinsight:\n  observable_px: 0.1\n---\n")
+    document, lines, _ = measured("own")
+    assert document["observable_px"] == 0.1 and document["splits"]["station"]["observable"] is None
+    assert {line["observable"] for line in lines} == {"yes"}
+    data = make_dataset(tmp_path / "hidden", {"station": rows[:1]})
+    words[3] = str(data)
+    assert evaluate.main([*words, str(tmp_path / "none"), "--rows", "observable"]) == 2
+    assert "expected rows to measure in ['station'], got none with --rows observable" in capsys.readouterr().err
+
+
 def test_evaluate_measures_data_that_has_no_training_split(make_rows, make_dataset, finished, tmp_path):
     rows = with_answers(make_rows("station", 4, 5))
     data = make_dataset(tmp_path / "station", {"station": rows})
@@ -552,7 +593,6 @@ def test_a_split_without_answers_is_left_out_where_it_is_not_needed(
 
 def test_what_evaluate_of_a_detector_refuses(dataset, finished, make_rows, make_dataset, tmp_path, capsys):
     words = ["--model", str(finished), "--data"]
-    assert evaluate.main([*words, str(dataset), "--rows", "all"]) == 2
     assert evaluate.main([*words, str(dataset), "--split", "nothing"]) == 2
     strange = with_answers(make_rows("test", 4, 3))
     for row in strange:
@@ -561,7 +601,7 @@ def test_what_evaluate_of_a_detector_refuses(dataset, finished, make_rows, make_
     other = make_dataset(tmp_path / "other", {"test": strange}, classes)
     assert evaluate.main([*words, str(other), "--out", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
-    assert "--rows applies to ViT runs only" in error and "expected a split 'nothing'" in error
+    assert "expected a split 'nothing'" in error
     assert "split test: expected defects of the run's classes ['BENDNG', 'NUKENG'], got OTHERNG" in error
     assert not (tmp_path / "out").exists() and not (finished / "evaluation").exists()
 
@@ -583,6 +623,11 @@ def test_a_picture_s_lines_name_what_is_true_false_and_missed(dataset):
     missed = evaluation.lines_of("train", truth, [], 0.5)
     assert [line["kind"] for line in missed] == ["missed"] * len(truth.targets)
     assert evaluation.worst([lines[1:2], missed, lines[:2]]) == [1, 2]
+    assert [line["observable"] for line in lines] == ["", "yes", *["yes"] * (len(truth.targets) - 1)]
+    unseen = replace(truth, pins=tuple(replace(pin, unseen=True) for pin in truth.pins))
+    for some, observable in ((found[:2], ["", "no"]), ([], ["no"])):
+        assert [line["observable"] for line in evaluation.lines_of("train", unseen, some, 0.5)][:2] == observable
+    assert evaluation.worst([evaluation.lines_of("train", unseen, [], 0.5)]) == []
 
 
 @pytest.mark.parametrize(

@@ -10,16 +10,17 @@ pytest.importorskip("pycocotools")
 from trainer.core.calibration import Calibration
 from trainer.core.decision import Thresholds
 from trainer.florence2.answers import Found
+from trainer.florence2.average_precision import _average_precision, map50_interval, mean_average_precision
 from trainer.florence2.metrics import (
-    _average_precision,
     best_threshold,
     calibration,
     ceilings,
     counts,
+    headline,
     hits,
     iou,
-    map50_interval,
-    mean_average_precision,
+    matches,
+    measures_of,
     pin_at,
     position_groups,
     report,
@@ -194,6 +195,82 @@ def test_parts_get_the_gravest_verdict_of_their_pictures():
     truths, boxes = zip(*pictures, strict=True)
     said = report(truths, boxes, LABELS, 0.5, {}, intervals=False, limits=limits)
     assert said["verdicts_on_parts"]["parts"] == 5
+
+
+LOW = Pin("r1c4", "4", (70.0, 10.0, 80.0, 20.0), "NUKENG", unseen=True)
+# Two bent pins, and a retracted one that moves its tip too little.
+TWO = Truth("f", (100, 50), (A, replace(A, address="r2c1", box=(10.0, 30.0, 20.0, 40.0)), LOW), (0, 1, 2))
+
+
+def test_a_defect_that_cannot_be_seen_is_neither_missed_nor_is_a_box_on_it_false():
+    """By hand: of the class NUKENG, B is found with confidence 0.8; LOW, which cannot be seen, is or is not found."""
+    both = Truth("g", (100, 50), (B, LOW), (0, 1))
+    for found, plain in (([on(B, 0.8)], 51 / 101), ([on(B, 0.8), on(LOW, 0.9)], 1.0)):
+        pictures = [(both, found)]
+        assert mean_average_precision(pictures, LABELS)["map50"] == pytest.approx(plain)
+        seen = mean_average_precision(pictures, LABELS, ignore_unseen=True)
+        assert [seen["map50"], seen["map"], seen["small"]["map50"]] == pytest.approx([1.0, 1.0, 1.0])
+        assert seen["per_class"]["NUKENG"]["boxes"] == 1
+        assert map50_interval(pictures, LABELS, ignore_unseen=True) == pytest.approx((1.0, 1.0))
+        at = counts(pictures, 0.5, ignore_unseen=True)
+        assert (at.pins, at.right_address_and_mode, at.precision, at.recall) == (1, 1.0, 1.0, 1.0)
+    # Boxes beside it, of another class or on it again stay false, as in COCO; each of them is surer than that on B.
+    wrong = [on(LOW, 0.9, shift=6.0), on(LOW, 0.9, "BENDNG"), on(LOW, 0.95), on(LOW, 0.9)]
+    for extra, precision in ((wrong[:1], 0.5), (wrong[1:2], 0.5), (wrong[2:], 0.5)):
+        pictures = [(both, [on(B, 0.8), *extra])]
+        assert counts(pictures, 0.5, ignore_unseen=True).precision == precision
+        nukeng = mean_average_precision(pictures, LABELS, ignore_unseen=True)["per_class"]["NUKENG"]["map50"]
+        assert nukeng == pytest.approx(1.0 if extra[0].label == "BENDNG" else 0.5)
+
+
+def test_a_box_that_fits_two_defects_is_given_to_the_one_that_can_be_seen():
+    near = replace(LOW, box=(31.0, 10.0, 41.0, 20.0))
+    truth, box = Truth("h", (100, 50), (B, near), (0, 1)), on(near, 0.9)
+    assert matches(truth, [box]) == [1] and matches(truth, [box], ignore_unseen=True) == [0]
+    assert mean_average_precision([(truth, [box])], LABELS, ignore_unseen=True)["map50"] == pytest.approx(1.0)
+
+
+def test_what_is_measured_of_the_defects_that_can_be_seen():
+    """By hand: one of two bent pins is found, the retracted pin that cannot be seen is not."""
+    whole = measures_of([(TWO, [on(A, 0.9)]), (OK, [])], LABELS, 0.5, interval=True)
+    seen = whole["observable"]
+    # Precision is 1 up to a recall of a half: 51 of 101 levels. NUKENG has no box that counts.
+    assert (whole["boxes"], whole["map50"], whole["recall"]) == (3, pytest.approx(51 / 202), pytest.approx(1 / 3))
+    assert (seen["ignored"], seen["boxes"], seen["recall"], seen["precision"]) == (1, 2, 0.5, 1.0)
+    assert seen["map50"] == pytest.approx(51 / 101) and seen["right_address_and_mode"] == 0.5
+    # Every draw with the first picture has the same share.
+    assert seen["map50_interval"] == pytest.approx((51 / 101, 51 / 101))
+    assert "  (without 1 that cannot be seen: mAP50 0.505, right address and mode 0.500)" in headline(whole)
+    alone = measures_of([(Truth("i", (100, 50), (LOW,), (0,)), [on(LOW, 0.9)])], LABELS, 0.5, interval=True)
+    assert alone["map50"] == pytest.approx(1.0) and alone["ok_pictures"] == 0
+    nothing = {**dict.fromkeys(alone["observable"]), "ignored": 1, "boxes": 0, "pins": 0}
+    assert alone["observable"] == nothing and "mAP50 -, right address and mode -" in headline(alone)
+    clear = measures_of([(NG, [on(A)])], LABELS, 0.5, interval=True)
+    assert clear["observable"] is None and "cannot be seen" not in headline(clear)
+
+
+def test_our_interval_ignores_as_pycocotools_does():
+    rng = np.random.default_rng(1)
+    pictures = []
+    for index in range(40):
+        pins = tuple(
+            Pin("", "", (x, 10.0, x + 10.0, 20.0), "BENDNG", unseen=bool(rng.random() < 0.3)) for x in (5.0, 40.0, 75.0)
+        )
+        found = [on(pin, float(rng.uniform()), shift=rng.choice([0.0, 2.0, 7.0])) for pin in pins if rng.random() < 0.8]
+        pictures.append((Truth(str(index), (100, 50), pins, (0, 1, 2)), found))
+    for ignored in (False, True):
+        kept = [
+            (box.confidence, match is not None)
+            for truth, found in pictures
+            for box, match in zip(found, matches(truth, found, ignored), strict=True)
+            if match is None or not (ignored and truth.targets[match].unseen)
+        ]
+        scores, right = map(np.array, zip(*kept, strict=True))
+        true = sum(len(truth.counted(ignored)) for truth, _ in pictures)
+        ours = _average_precision(scores, right.astype(float), true)
+        assert ours == pytest.approx(mean_average_precision(pictures, ["BENDNG"], ignored)["map50"], abs=1e-6)
+        low, high = map50_interval(pictures, ["BENDNG"], ignore_unseen=ignored)
+        assert low < ours < high
 
 
 def test_a_report_has_every_part():

@@ -34,6 +34,21 @@ def test_the_objects_say_which_are_in_the_answer():
     assert truth.targets[1].box == pytest.approx((20, 8, 26, 14))
 
 
+def test_a_pin_that_moves_its_tip_by_less_than_the_limit_cannot_be_seen():
+    objects = [
+        thing(2, "NUKENG", kinds=("retracted",), in_answer=True, moved_px=0.99),
+        thing(20, "NUKENG", kinds=("retracted",), in_answer=True, moved_px=1.0),
+        thing(40, "NUKENG", kinds=("missing",), in_answer=True),  # not known: counts as visible
+    ]
+    row = row_of(objects, [0, 1, 2])
+    truth = truth_of(row, CLASSES, "row 0", observable_px=1.0)
+    assert [pin.unseen for pin in truth.targets] == [True, False, False]
+    assert truth.counted(False) == truth.targets and truth.counted(True) == truth.targets[1:]
+    assert not any(pin.unseen for pin in truth_of(row, CLASSES, "row 0", observable_px=0.0).targets)
+    del row["objects"]["moved_px"]  # an older dataset
+    assert not any(pin.unseen for pin in truth_of(row, CLASSES, "row 0", observable_px=1.0).targets)
+
+
 def test_an_earlier_version_s_answer_is_its_rule():
     objects = [
         thing(2, "OK", visible=1.0),

@@ -237,7 +237,7 @@ def test_limits_of_an_address_count(tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--rows", "all"], "--rows applies to ViT"),
+        (["--rows", "all"], "--rows applies to ViT and Florence-2 runs only"),
         (["--batch-size", "4"], "--batch-size applies to ViT"),
         (["--max-escape", "0.1"], "--max-escape applies to ViT"),
         (["--tolerance", "true_position=1"], "--tolerance: expected true_position_mm=NUMBER"),
