@@ -13,9 +13,11 @@ from generator.locating.measure import SAG, SAG_DEVIATION
 from generator.locating.pose import Pose
 from generator.locating.triangulation import ViewSights, triangulate
 from generator.verdict.conformity import COVERAGE_FACTOR
-from trainer.gauge.measuring import Capture, captures_of
+from trainer.gauge.measuring import Capture, captures_of, some_of
 from trainer.gauge.picture import GaugeData, Picture
 
+# Captures of parts whose bends are used here, at most.
+_CAPTURES = 300
 # Bends that lower the tip by less, mm, hardly count in U, and show little of their shape.
 _LEAST_MM = 0.02
 # Variances of true points in pictures, px^2, and of tips whose dx and dy, or feet whose height is stated, mm^2.
@@ -31,9 +33,9 @@ def sag_deviation(data: GaugeData, pictures: Iterable[Picture]) -> float:
 
     Args:
         data: drawings and queries of the pictures' connectors.
-        pictures: pictures with their truth.
+        pictures: pictures with their truth; at most 300 captures, spread evenly, are used.
     """
-    found = [_shares(one, data) for one in captures_of(pictures)]
+    found = [_shares(one, data) for one in some_of(captures_of(pictures), _CAPTURES)]
     shares = np.concatenate(found) if found else np.zeros(0)
     if len(shares) < FEWEST:
         return SAG_DEVIATION

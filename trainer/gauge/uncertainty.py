@@ -4,7 +4,7 @@ The pictures are those of validation. The limits beyond which a part counts as n
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 
 import numpy as np
