@@ -21,7 +21,7 @@ from blender_scripts.contract.errors import InputError
 from generator.io import array_file
 from generator.io.output_file import write_whole
 from generator.locating.bias import PartBiases, name_of, squared_distances
-from generator.locating.measure import Correction
+from generator.locating.measure import SAG_DEVIATION, Correction
 
 FILE = "errors.npz"
 SCHEMA, OLD_SCHEMA = 2, 1  # 1 knew no biases
@@ -162,6 +162,7 @@ class Factors:
         widening: what factors taken from `errors` are multiplied by, see `ValidationErrors.widening`.
         slopes: found displacements of validation tips divided by the true ones, by name of the terminal; under "" for
             all terminals together.
+        sag: standard deviation of how far a bend lowers a tip, see `Correction.sag`.
     """
 
     together: Sequence[float] = ONES
@@ -169,6 +170,7 @@ class Factors:
     errors: ValidationErrors | None = None
     widening: Sequence[float] = ONES
     slopes: Mapping[str, float] = field(default_factory=dict)
+    sag: float = SAG_DEVIATION
 
     def correction(self, features: Mapping[str, np.ndarray | None], key: tuple[str, str, str]) -> Correction:
         """Return how the measures of a part are corrected.
@@ -187,7 +189,7 @@ class Factors:
         bias = np.full(3, np.nan) if known is None else known.bias(features, (scene, terminal))
         enlarged = np.max([np.ones(3), *(each.enlarged for each in ([known] if known else biases.values()))], axis=0)
         factors = np.where(np.isnan(bias), enlarged, 1.0) * self.for_part(features)
-        return Correction(factors, slope, np.nan_to_num(bias))
+        return Correction(factors, slope, np.nan_to_num(bias), self.sag)
 
     def differ(self, scene: str, one: str, other: str) -> bool:
         """Whether measures of a part may differ with the terminal, of two of a scene, that it is taken to have."""

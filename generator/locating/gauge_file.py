@@ -30,6 +30,7 @@ from generator.locating.fit import FitLimits
 from generator.locating.gauge import Gauge
 from generator.locating.likeness import Likeness
 from generator.locating.locate import FoundPoints
+from generator.locating.measure import SAG_DEVIATION
 from generator.verdict.gates import PictureGates
 
 FORMAT = "pinsight-gauge-onnx/5"
@@ -129,7 +130,7 @@ def _held(path: Path, session: Any, stated: Mapping[str, str]) -> GaugeFile:
         gauge = Gauge(
             finder,
             float(json.loads(stated["pitch_px"])),
-            Factors(**in_mm, errors=_errors(path, stated)),
+            Factors(**in_mm, errors=_errors(path, stated), sag=float(factors.get("sag", SAG_DEVIATION))),
             FitLimits(factors["residual"], factors["inliers"], factors["sigma_px"]),
             gates,
             likeness=Likeness.of_bytes(io.BytesIO(base64.b64decode(stated["likeness"])), f"{path} likeness"),

@@ -16,8 +16,9 @@ from generator.locating.triangulation import Place, ViewSights, triangulate
 # decide; the floor of the cavity, at which the foot is seen, is known to 0.1 mm.
 _ASIDE_MM, _HEIGHT_MM, _FOOT_MM = 2.0, 1.0, 0.1
 # A bend lowers the tip by this share of bend^2 / length: 1/2 for a straight pin that leans, 2/3 for a uniform arc; its
-# standard deviation over such shapes. S-bends, which are rare, lower it more: 1.4 times bend^2 / length on average.
-_SAG, _SAG_DEVIATION = 0.65, 0.15
+# standard deviation over such shapes. S-bends, which are rare, lower it more: 1.4 times bend^2 / length on average. A
+# gauge whose training shows S-bends has a larger standard deviation (`Correction.sag`).
+SAG, SAG_DEVIATION = 0.65, 0.15
 # A part whose views disagree this many times as much as stated covariances let expect has a larger uncertainty.
 _DISAGREEMENT = 1.2
 _NORMAL_95 = 1.645
@@ -54,11 +55,13 @@ class Correction:
         factors: (3,) factors by which the standard deviations of dx, dy and retraction are multiplied.
         slope: number by which dx, dy and their standard deviations are divided.
         bias: (3,) what is then subtracted from dx, dy and retraction, mm.
+        sag: standard deviation of how far a bend lowers the tip, as a share of bend^2 / length.
     """
 
     factors: np.ndarray = field(default_factory=lambda: np.ones(3))
     slope: float = 1.0
     bias: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    sag: float = SAG_DEVIATION
 
 
 NOT_CORRECTED = Correction()
@@ -95,15 +98,19 @@ def sag_mm(bend_mm: float, length_mm: float) -> float:
         bend_mm: distance from the pin's foot to its tip, projected onto the plane of X and Y.
         length_mm: height of the nominal tip above the foot.
     """
-    return _SAG * bend_mm**2 / length_mm
+    return SAG * bend_mm**2 / length_mm
 
 
-def sag_deviation_mm(bend_mm: float, length_mm: float) -> float:
+def sag_deviation_mm(bend_mm: float, length_mm: float, share: float) -> float:
     """Return the standard deviation of what `sag_mm` returns, mm, as the shape of the bend is not known.
 
-    It enters the uncertainty of the retraction, but not that of the tip's height. The arguments are those of `sag_mm`.
+    It enters the uncertainty of the retraction, but not that of the tip's height.
+
+    Args:
+        bend_mm, length_mm: those of `sag_mm`.
+        share: `Correction.sag`, a share of bend_mm^2 / length_mm.
     """
-    return _SAG_DEVIATION * bend_mm**2 / length_mm
+    return share * bend_mm**2 / length_mm
 
 
 def larger_variance(disagreement: np.ndarray, there: np.ndarray, views: np.ndarray) -> np.ndarray:
@@ -162,7 +169,7 @@ def _pin(
     turn = np.diag([1.0, 1.0, -1.0])
     scale = np.diag(correction.factors)
     covariance = larger * scale @ turn @ tip.covariance @ turn @ scale
-    covariance[2, 2] += sag_deviation_mm(bend, length) ** 2
+    covariance[2, 2] += sag_deviation_mm(bend, length, correction.sag) ** 2
     offsets = np.array([off[0], off[1], -off[2] - sag_mm(bend, length)]) - correction.bias
     return MeasuredPin(present, sigma, offsets, covariance, tip.determined, bend)
 

@@ -5,7 +5,8 @@
 - `command`, `options`, `training`, `losses`, `finish`: the training, in the loop of `trainer.core.loop`, and its end.
 - `run`, `run_page`, `onnx_export`: the files of a run, its page, the ONNX file.
 - `finder`, `measuring`, `figures`: the network as `generator.locating` calls it; pins measured; errors of the measures.
-- `uncertainty`, `coverage`, `likeness`, `gates`: what validation shows of the measures; parts and pictures not judged.
+- `uncertainty`, `bends`, `coverage`, `likeness`, `gates`: what validation shows of the measures, and training of bends;
+  parts and pictures not judged.
 - `evaluation`, `dataset_verdicts`, `prediction`: errors in mm; decisions by a tolerance; verdicts on pictures of parts.
 - `agreement`, `baseline`, `beside`: decisions beside the truth; a simple gauge and a classifier for comparison.
 - `evaluation_page`, `evaluation_plots`: page and plots of an evaluation.

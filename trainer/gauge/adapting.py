@@ -229,7 +229,7 @@ def _by_reference(
 def _tips(bench: Bench, one: SeenPart) -> dict[str, MeasuredPin]:
     """A part's pins by address, with the depth of the tip, which a reference measures, in place of the retraction."""
     return {
-        address: tip_height.of_pin(pin, length)
+        address: tip_height.of_pin(pin, length, bench.gauge.factors.sag)
         for (address, length), pin in zip(bench.lengths_mm.items(), one.pins, strict=True)
     }
 

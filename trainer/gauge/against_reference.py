@@ -78,7 +78,8 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     bench = prediction.load_bench(asked.run, asked.options)
     parts, others = _photographed(bench, asked.photos, reference)
     documents = _measured(bench, parts)
-    pins = pins_of(documents, reference, bench.tolerance, bench.lengths_mm, bench.options.judged)
+    options, sag = bench.options, bench.gauge.factors.sag
+    pins = pins_of(documents, reference, bench.tolerance, bench.lengths_mm, options.judged, sag)
     document = _document(asked, bench, reference, documents, pins) | {"not_in_reference": others}
     with results_folder.replaced(out, DOCUMENT, files_of) as stage:
         reference_page.plot(pins, document["quantities"], bench.tolerance, stage / reference_page.PLOT)

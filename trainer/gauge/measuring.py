@@ -75,6 +75,8 @@ def captures_of(pictures: Iterable[Picture], cameras: Sequence[str] = ()) -> lis
 
 def some_of(captures: Sequence[Capture], most: int) -> list[Capture]:
     """Return at most `most` of the captures, evenly spread from the first to the last."""
+    if len(captures) <= most:
+        return list(captures)
     return [captures[index] for index in np.unique(np.linspace(0, len(captures) - 1, most).astype(int))]
 
 

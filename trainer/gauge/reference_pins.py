@@ -36,6 +36,7 @@ def pins_of(
     tolerance: Tolerance,
     lengths_mm: Mapping[str, float],
     judged: Collection[str],
+    sag: float,
 ) -> pd.DataFrame:
     """Make a table with a row for each pin that the reference names.
 
@@ -45,6 +46,7 @@ def pins_of(
         tolerance: limits in mm.
         lengths_mm: height of each position's nominal tip above its foot, by address.
         judged: characteristics that verdicts cover.
+        sag: the gauge's `Factors.sag`.
 
     Returns:
         Columns `part`, `address`; `verdict` of the part; `present`, by the reference "yes" or "no" (missing); `truth`,
@@ -79,7 +81,7 @@ def pins_of(
                     "presence": "" if entry is None else str(entry["decisions"][PRESENCE]),
                     "probability": math.nan if entry is None else float(entry["present"]),
                     "u_reference": u,
-                    **_compared(dict(zip(QUANTITIES, stated, strict=True)), u, entry, lengths_mm[address]),
+                    **_compared(dict(zip(QUANTITIES, stated, strict=True)), u, entry, lengths_mm[address], sag),
                 }
             )
     pins = pd.DataFrame(rows)
@@ -155,12 +157,12 @@ def _decided(entry: Mapping[str, Any] | None, judged: Collection[str]) -> Verdic
 
 
 def _compared(
-    stated: Mapping[str, float], u_reference: float, entry: Mapping[str, Any] | None, length_mm: float
+    stated: Mapping[str, float], u_reference: float, entry: Mapping[str, Any] | None, length_mm: float, sag: float
 ) -> dict[str, Any]:
     """The columns on each quantity of a pin."""
     found: dict[str, Any] = {}
     for name, value in stated.items():
-        measured, u = _measured(name, entry, length_mm)
+        measured, u = _measured(name, entry, length_mm, sag)
         # True position is twice a distance, and so is its uncertainty.
         own = (2.0 if name == TRUE_POSITION else 1.0) * (0.0 if math.isnan(u_reference) else u_reference)
         why = "" if math.isfinite(measured) else _why_not(name, entry)
@@ -176,12 +178,12 @@ def _compared(
     return found
 
 
-def _measured(name: str, entry: Mapping[str, Any] | None, length_mm: float) -> tuple[float, float]:
+def _measured(name: str, entry: Mapping[str, Any] | None, length_mm: float, sag: float) -> tuple[float, float]:
     """A quantity's measure and expanded uncertainty, mm; NaN if there is none."""
     if entry is None:
         return math.nan, math.nan
     if name == HEIGHT:
-        return tip_height.of_entry(entry, length_mm)
+        return tip_height.of_entry(entry, length_mm, sag)
     value, u = entry.get(f"{name}_mm"), entry.get(f"u_{name}_mm")
     return (math.nan, math.nan) if value is None or u is None else (float(value), float(u))
 

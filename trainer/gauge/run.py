@@ -13,6 +13,7 @@ from generator.locating import factors, likeness
 from generator.locating.factors import Factors, ValidationErrors
 from generator.locating.fit import FitLimits
 from generator.locating.likeness import Likeness
+from generator.locating.measure import SAG_DEVIATION
 from trainer.core.errors import InputError, as_input_error
 from trainer.core.run_folder import (
     BEST,
@@ -106,6 +107,8 @@ class Uncertainty:
         tip, foot, edge: factors on the network's standard deviations, in px, of tips, of feet and of edge points.
         together, alone, widening: factors on standard deviations in mm, see `generator.locating.factors.Factors`.
         slopes: found over true displacements of tips, by name of the terminal, see the same class.
+        sag: standard deviation of how far a bend lowers a tip, see `generator.locating.measure.Correction`; runs of
+            earlier versions state none and keep that of arcs and kinks.
         residual, inliers, sigma_px: limits beyond which a part counts as not located, see `FitLimits`.
     """
 
@@ -119,6 +122,7 @@ class Uncertainty:
     sigma_px: float = FitLimits.sigma_px
     alone: Mapping[str, Triple] = field(default_factory=dict)
     slopes: Mapping[str, float] = field(default_factory=dict)
+    sag: float = SAG_DEVIATION
 
     @property
     def scales(self) -> tuple[float, float, float]:
@@ -155,7 +159,7 @@ class GaugeRun:
 
 def factors_of(found: Uncertainty, errors: ValidationErrors | None) -> Factors:
     """Return the factors by which standard deviations in mm are multiplied, from the results of validation."""
-    return Factors(found.together, found.alone, errors, found.widening, found.slopes)
+    return Factors(found.together, found.alone, errors, found.widening, found.slopes, found.sag)
 
 
 def save_config(

@@ -4,7 +4,7 @@ The pictures are those of validation. The limits beyond which a part counts as n
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -14,7 +14,9 @@ from generator.dataset.rows import ObjectRow
 from generator.locating.bias import PartBiases, mean_errors, name_of
 from generator.locating.factors import FEWEST, Factors, ValidationErrors, by_axis, factor
 from generator.locating.fit import FitLimits
-from generator.locating.measure import measure
+from generator.locating.measure import measure, sag_deviation_mm
+from generator.verdict.conformity import COVERAGE_FACTOR
+from trainer.gauge.bends import sag_deviation
 from trainer.gauge.finder import TorchFinder
 from trainer.gauge.measuring import AXES, Capture, MeasuredCapture, captures_of, measure_captures, some_of, table_of
 from trainer.gauge.network import GaugeNetwork
@@ -29,6 +31,8 @@ _CAPTURES = 60
 _FEWEST = 100
 # Limits of a slope.
 _SLOPES = 0.9, 1.1
+# Of pins whose bend makes their height less certain than this share of what the tip does, errors show the tip's U.
+_BENT = 1.0
 
 
 def learn_uncertainty(
@@ -52,16 +56,19 @@ def learn_uncertainty(
     measured = measure_captures([*together, *alone], data, TorchFinder(network, found.scales))
     fit = FitLimits.of([each for one in measured for each in one.fits.values()])
     slopes = slopes_of(measured[: len(together)], data)
-    measured, biases = _without_bias([_with_slope(one, data, slopes) for one in measured], data, alone)
+    sag = sag_deviation(data, [*data.splits.get("train", ()), *pictures])
+    known = Factors(slopes=slopes, sag=sag)
+    measured, biases = _without_bias([_with(known, one, data) for one in measured], data, alone)
     several, single = measured[: len(together)], measured[len(together) :] or measured
-    sizes = _sizes(several, data)
+    sizes = _sizes(several, data, sag)
     errors, parts = _errors(several, sizes)
     errors = replace(errors, biases=biases)
-    pooled = _factors_in_mm(_sizes(single, data))
-    by_camera = {each: _sizes([one for one in single if _camera(one) == each], data) for each in cameras}
+    pooled = _factors_in_mm(_sizes(single, data, sag))
+    by_camera = {each: _sizes([one for one in single if _camera(one) == each], data, sag) for each in cameras}
     found = replace(
         found,
         slopes=slopes,
+        sag=sag,
         together=_factors_in_mm(sizes),
         alone={"": pooled, **{each: _factors_in_mm(those, pooled) for each, those in by_camera.items()}},
         widening=_triple(errors.widening(parts)),
@@ -98,13 +105,12 @@ def _leans(truth: ObjectRow, position: NominalPosition) -> bool:
     return math.tan(math.radians(truth.tilt_deg)) * (position.standing_mm or 0.0) > 0.25 * truth.true_position_mm
 
 
-def _with_slope(one: MeasuredCapture, data: GaugeData, slopes: Mapping[str, float]) -> MeasuredCapture:
-    """The capture, its pins measured again with the slope of its terminal, and standard deviations as stated."""
+def _with(known: Factors, one: MeasuredCapture, data: GaugeData) -> MeasuredCapture:
+    """The capture, its pins measured again with what is known: slopes of the terminals, and how bends lower tips."""
     if one.pose is None:
         return one
     key = one.capture.pictures[0].key
-    correction = Factors(slopes=slopes).correction({}, key)
-    return replace(one, pins=measure(one.seen, data.queries[key], one.pose, correction))
+    return replace(one, pins=measure(one.seen, data.queries[key], one.pose, known.correction({}, key)))
 
 
 def _without_bias(
@@ -160,10 +166,30 @@ def _signed_errors(one: MeasuredCapture, data: GaugeData) -> tuple[np.ndarray, n
     return np.where(np.stack(known, axis=1), np.stack(errors, axis=1), np.nan), deviations
 
 
-def _sizes(measured: Sequence[MeasuredCapture], data: GaugeData) -> list[np.ndarray]:
-    """For each located part, sizes (N, 3) of its pins' errors in stated standard deviations; NaN: not measured."""
-    signed = [_signed_errors(one, data) for one in measured if one.pins]
-    return [np.abs(errors) / deviations for errors, deviations in signed]
+def _sizes(measured: Sequence[MeasuredCapture], data: GaugeData, sag: float) -> list[np.ndarray]:
+    """For each located part, sizes (N, 3) of its pins' errors in the standard deviations that a factor multiplies.
+
+    NaN: not measured. A factor on the retraction multiplies the standard deviation of the tip's depth, not that of how
+    far the bend lowers the tip, so that it cannot make good for S-bends. Therefore pins show it that are bent little,
+    with what their errors have beyond U of the bend.
+    """
+    found = []
+    for one in measured:
+        if one.pins:
+            errors, deviations = _signed_errors(one, data)
+            shape = _of_shape(one, data, sag)
+            tips = np.sqrt(np.maximum(np.square(deviations) - np.square(shape), 0.0))
+            beyond = np.sqrt(np.maximum(np.square(errors) - np.square(COVERAGE_FACTOR * shape), 0.0))
+            found.append(np.where(shape <= _BENT * tips, beyond / tips, np.nan))
+    return found
+
+
+def _of_shape(one: MeasuredCapture, data: GaugeData, sag: float) -> np.ndarray:
+    """Standard deviations (N, 3) of dx, dy and retraction of which the unknown shapes of bends are the reason, mm."""
+    queries = data.queries[one.capture.pictures[0].key]
+    lengths = (queries.marks - queries.besides)[: len(one.pins), 2]
+    of_shape = [sag_deviation_mm(pin.bend_mm, length, sag) for pin, length in zip(one.pins, lengths, strict=True)]
+    return np.stack([np.zeros(len(of_shape)), np.zeros(len(of_shape)), np.array(of_shape)], axis=1)
 
 
 def _factors_in_mm(sizes: Sequence[np.ndarray], otherwise: Sequence[float] | None = None) -> Triple:

@@ -117,6 +117,37 @@ def test_a_bias_of_all_parts_is_subtracted_and_u_is_that_of_what_is_left(monkeyp
     assert factors.correction(dict.fromkeys(VIEWS), drawing.key).factors[1] > 2.0 * together.factors[1]
 
 
+def test_s_bends_make_u_of_bent_pins_larger_not_that_of_all(monkeypatch):
+    """Each third pin has an S-bend that lowers its tip by 1.4 bend^2 / length; points are found exactly."""
+    drawing = drawing_of()
+    sought = queries(drawing)
+    lengths = (sought.marks - sought.besides)[: sought.pins, 2]
+    bends = np.where(np.arange(sought.pins) % 3 == 0, 1.0, 0.0)
+    depths = 1.4 * bends**2 / lengths
+    addresses = [each.address for each in drawing.positions]
+    true = {each: (bend, 0.0, depth) for each, bend, depth in zip(addresses, bends, depths, strict=True)}
+    finder = ExactFinder(drawing, VIEWS, true)
+    objects = tuple(
+        SimpleNamespace(
+            dx_mm=bend, dy_mm=0.0, retraction_mm=0.0, visible=1.0, true_position_mm=2.0 * bend, tilt_deg=None
+        )
+        for bend in bends
+    )
+    shown = [replace(picture(finder, part, number), objects=objects) for part in range(6) for number in (0, 1)]
+    for each in shown:  # the true points, too, of the tips that are bent
+        tips = sought.marks[: sought.pins] + np.stack([bends, 0.0 * bends, -depths], axis=1)
+        each.points[:, 0] = each.camera.project(tips @ POSE[:3, :3].T + POSE[:3, 3])
+    data = GaugeData({"validation": shown}, {drawing.key: drawing}, {drawing.key: sought}, PITCH_PX, ())
+    monkeypatch.setattr(uncertainty, "TorchFinder", lambda network, scales=None: finder)
+    found, errors = uncertainty.learn_uncertainty(None, data)
+    assert found.sag == pytest.approx(0.75 / 2.0, abs=0.01) and found.together[2] == 0.3
+    table = table_of(measure_captures(captures_of(shown), data, finder, factors_of(found, errors)), data)
+    off = (table.found_retraction - table.true_retraction).abs()
+    straight = table.true_dx == 0.0
+    assert off[~straight].mean() == pytest.approx(0.75 / lengths[0], abs=0.01)
+    assert (off <= 2.05 * table.sigma_retraction).all() and table.sigma_retraction[straight].max() < 0.02
+
+
 class WithFeatures:
     """A finder that gives five features for each crop: the crop's grey value."""
 

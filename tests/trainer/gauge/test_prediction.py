@@ -15,6 +15,7 @@ from generator.locating.factors import ValidationErrors
 from generator.locating.gauge_file import read_gauge_file
 from generator.locating.likeness import FILE as LIKENESS
 from generator.locating.likeness import Likeness
+from generator.locating.measure import SAG_DEVIATION
 from generator.verdict.gates import PictureGates
 from tests.generator.locating.certificates import write_certificate
 from tests.generator.locating.drawn_photographs import EdgeFinder, background, draw_part, tips_of
@@ -50,7 +51,7 @@ def gauge_run(tmp_path_factory):
     torch.nn.init.normal_(network.surely[2].weight, std=0.3)
     save_config(run, shape, TrainingConfig(threads=1), 20.7, LIMITS)
     save_tensors(run / "best.safetensors", network.state_dict(), {})
-    save_uncertainty(run, Uncertainty(tip=1.3, foot=1.1, edge=1.2, together=(1.4, 1.5, 1.6)), ERRORS)
+    save_uncertainty(run, Uncertainty(tip=1.3, foot=1.1, edge=1.2, together=(1.4, 1.5, 1.6), sag=0.7), ERRORS)
     (run / "connectors.json").write_text(connectors_text(("plain", "round"), ("ribbed", "square")))
     Likeness(frozenset(("connector_3x9", *pair) for pair in (("plain", "round"), ("ribbed", "square"))), {}).save(run)
     for view in VIEWS:
@@ -278,6 +279,7 @@ def test_an_onnx_file_finds_what_the_run_finds(gauge_run, tmp_path, capsys):
         held.gauge.pitch_px == 20.7 and held.gauge.factors.together == [1.4, 1.5, 1.6] and held.gauge.finder.side == 48
     )
     looks = {view: np.zeros(40) for view in ("center", "top")}
+    assert held.gauge.factors.sag == loaded.factors.sag == 0.7
     assert held.gauge.factors.for_part(looks).tolist() == loaded.factors.for_part(looks).tolist() == [1.5, 1.5, 1.5]
     assert choose(held.drawings, None, "plain", None).measured == drawing_of().measured
     assert held.tolerances["connector_3x9"].limits().retraction_mm == 0.6
@@ -313,6 +315,7 @@ def test_a_run_of_an_earlier_version_keeps_its_factors_and_a_damaged_one_is_name
     file.write_text(json.dumps(old))
     factors = load_run(run).factors
     assert (factors.together, factors.alone) == ((0.9, 0.9, 1.2), {"": (0.8, 0.8, 1.1)})
+    assert factors.sag == SAG_DEVIATION  # that of arcs and kinks, as the earlier version took for all bends
     file.write_text(json.dumps({"together": [1.0, 2.0]}))
     with pytest.raises(InputError, match=r"uncertainty.json together.2: expected the uncertainty of a gauge"):
         load_run(run)

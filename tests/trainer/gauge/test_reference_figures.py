@@ -34,7 +34,7 @@ def tables(entries: dict[str, dict[str, Any] | None]) -> tuple[pd.DataFrame, lis
     ]
     missing = {part: {"r1c1": np.full(3, np.nan)} for part in entries}
     reference = Reference(missing, missing={(part, "r1c1") for part in entries})
-    pins = pins_of(documents, reference, LIMITS, {"r1c1": 5.0}, JUDGED)
+    pins = pins_of(documents, reference, LIMITS, {"r1c1": 5.0}, JUDGED, 0.15)
     return pins, parts_of(pins, documents, ["r1c1"])
 
 

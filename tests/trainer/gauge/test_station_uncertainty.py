@@ -163,7 +163,7 @@ def test_the_bend_s_shape_does_not_make_u_of_heights_smaller():
             covariance = np.diag([SIGMA**2, SIGMA**2, SIGMA**2 + (0.15 * bend**2 / length) ** 2])
             found = replace(pin(off), covariance=covariance, bend_mm=bend, determined=np.ones(3, bool))
             true.setdefault(name[0], {})[name[1]] = np.array([*place, depth])
-            seen.setdefault(name[0], {})[name[1]] = tip_height.of_pin(found, length)
+            seen.setdefault(name[0], {})[name[1]] = tip_height.of_pin(found, length, 0.15)
     factors = correct(Reference(true), {"center": seen})[1]["center"]
     assert factors == pytest.approx([1.0, 1.0, 1.0], rel=0.1)
 

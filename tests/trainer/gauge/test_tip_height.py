@@ -12,7 +12,7 @@ from trainer.gauge.reference import Reference
 from trainer.gauge.reference_figures import figures
 from trainer.gauge.reference_pins import pins_of
 
-LENGTH, SIGMA = 5.0, 0.02
+LENGTH, SIGMA, SAG = 5.0, 0.02, 0.4
 LIMITS = Tolerance(0.8, 0.6, 0.6)
 
 
@@ -20,7 +20,7 @@ def far_bent(count: int = 400) -> tuple[np.ndarray, np.ndarray]:
     """Bends (N,), 1 to 2 mm, and true depths (N,) of the tips, which depend on the shapes of the bends, mm."""
     source = np.random.default_rng(0)
     bends = source.uniform(1.0, 2.0, count)
-    return bends, source.normal(0.65, 0.15, count) * bends**2 / LENGTH + source.normal(0.0, 0.05, count)
+    return bends, source.normal(0.65, SAG, count) * bends**2 / LENGTH + source.normal(0.0, 0.05, count)
 
 
 def measured(bends: np.ndarray, depths: np.ndarray) -> list[MeasuredPin]:
@@ -29,7 +29,7 @@ def measured(bends: np.ndarray, depths: np.ndarray) -> list[MeasuredPin]:
     return [
         MeasuredPin(
             *(1.0, 0.1, np.array([bend, 0.0, depth - 0.65 * bend**2 / LENGTH])),
-            np.diag([SIGMA**2, SIGMA**2, SIGMA**2 + (0.15 * bend**2 / LENGTH) ** 2]),
+            np.diag([SIGMA**2, SIGMA**2, SIGMA**2 + (SAG * bend**2 / LENGTH) ** 2]),
             *(np.ones(3, bool), float(bend)),
         )
         for bend, depth in zip(bends, seen, strict=True)
@@ -38,7 +38,7 @@ def measured(bends: np.ndarray, depths: np.ndarray) -> list[MeasuredPin]:
 
 def test_the_depth_of_a_tip_and_its_variance_follow_from_the_retraction():
     (pin,) = measured(np.array([2.0]), np.array([0.7]))
-    found = tip_height.of_pin(pin, LENGTH)
+    found = tip_height.of_pin(pin, LENGTH, SAG)
     assert found.covariance[2, 2] == pytest.approx(SIGMA**2) and found.covariance[:2, :2] == pytest.approx(
         pin.covariance[:2, :2]
     )
@@ -47,10 +47,11 @@ def test_the_depth_of_a_tip_and_its_variance_follow_from_the_retraction():
 
 
 def test_a_height_that_is_not_known_is_nan_and_rounding_leaves_an_uncertainty():
-    assert np.isnan(tip_height.of_entry({"retraction_mm": None, "u_retraction_mm": None, "bend_mm": 0.1}, LENGTH)).all()
+    open_entry = {"retraction_mm": None, "u_retraction_mm": None, "bend_mm": 0.1}
+    assert np.isnan(tip_height.of_entry(open_entry, LENGTH, SAG)).all()
     entry = {"retraction_mm": 0.1, "u_retraction_mm": 0.1, "bend_mm": None}
-    assert np.isnan(tip_height.of_entry(entry, LENGTH)).all()
-    height, u = tip_height.of_entry({**entry, "bend_mm": 3.0}, LENGTH)
+    assert np.isnan(tip_height.of_entry(entry, LENGTH, SAG)).all()
+    height, u = tip_height.of_entry({**entry, "bend_mm": 3.0}, LENGTH, SAG)
     assert height == pytest.approx(-0.1 - 0.65 * 9.0 / LENGTH) and u == tip_height.LEAST_MM
 
 
@@ -80,6 +81,6 @@ def test_the_share_within_u_of_far_bent_tips_is_95_percent():
     )
     document = {"part": "p1", "verdict": "NG", "pins": entries}
     lengths = {entry["address"]: LENGTH for entry in entries}
-    table = pins_of([document], reference, LIMITS, lengths, ("height",))
+    table = pins_of([document], reference, LIMITS, lengths, ("height",), SAG)
     assert table.u_height.to_numpy() == pytest.approx(2.0 * SIGMA)
     assert figures(table, "height")["within"]["share"] == pytest.approx(0.95, abs=0.03)
