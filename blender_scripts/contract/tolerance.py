@@ -13,8 +13,8 @@ from blender_scripts.contract.toml_section import TomlSection
 
 MEASURES = ("true_position_mm", "retraction_mm", "protrusion_mm")
 _LEAST_MM, _MOST_MM = 0.001, 50.0
-# Larger than any connector: a limit of this size is never exceeded.
-_ENDLESS_MM = 1e6
+# Python also reads `8_0` (as 80), `8e2` and digits of other scripts: as limits these are slips.
+_PLAIN_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
 _ADDRESS = re.compile(r"r[1-9][0-9]{0,3}c[1-9][0-9]{0,3}")
 
 
@@ -97,7 +97,8 @@ def parse_tolerance(text: str) -> dict[str, float]:
     """Parse limits in mm, such as `true_position_mm=0.6,r1c2.retraction_mm=0.5`; returns the limit by name.
 
     Raises:
-        ValueError: a name is unknown or given twice, or a limit is not a number above 0, at most 1000000.
+        ValueError: a name is unknown or given twice, or a limit is not a plain decimal number from 0.001 to 50, which
+            is the range of a scene file's limits.
     """
     limits: dict[str, float] = {}
     if comma := re.search(r"=\s*(\d*,\d+)\s*(?:[,;]|$)", text):
@@ -111,12 +112,11 @@ def parse_tolerance(text: str) -> dict[str, float]:
             raise ValueError(f"expected {names}, or {one}, got {item.strip()!r}")
         if name in limits:
             raise ValueError(f"expected {name} once, got it twice")
-        try:
-            limits[name] = float(number)
-        except ValueError:
-            raise ValueError(f"expected a limit in mm, such as {name}=0.6, got {item.strip()!r}") from None
-        if not 0 < limits[name] <= _ENDLESS_MM:
-            raise ValueError(f"expected {name} as a number above 0, at most {_ENDLESS_MM:.0f}, got {number!r}")
+        if not _PLAIN_NUMBER.fullmatch(number):
+            raise ValueError(f"expected a limit in mm as digits with a point, such as {name}=0.6, got {item.strip()!r}")
+        limits[name] = float(number)
+        if not _LEAST_MM <= limits[name] <= _MOST_MM:
+            raise ValueError(f"expected {name} in mm, from {_LEAST_MM:g} to {_MOST_MM:g}, got {number!r}")
     return limits
 
 

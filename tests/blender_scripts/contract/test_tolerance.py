@@ -77,7 +77,8 @@ def test_a_limit_must_be_a_length() -> None:
 
 def test_tolerances_as_text() -> None:
     assert parse_tolerance("true_position_mm=0.6,retraction_mm=0.5") == {"true_position_mm": 0.6, "retraction_mm": 0.5}
-    assert parse_tolerance(" retraction_mm = 1e-1 ") == {"retraction_mm": 0.1}
+    assert parse_tolerance(" retraction_mm = .1 ") == {"retraction_mm": 0.1}
+    assert parse_tolerance("retraction_mm=50,protrusion_mm=0.001") == {"retraction_mm": 50, "protrusion_mm": 0.001}
     assert parse_tolerance("r2c5.protrusion_mm=0.3") == {"r2c5.protrusion_mm": 0.3}
 
 
@@ -88,15 +89,19 @@ def test_tolerances_as_text() -> None:
         ("tilt_deg=3", "got 'tilt_deg=3'"),
         ("c2.retraction_mm=3", "for a single pin, r1c2.true_position_mm=NUMBER, got 'c2.retraction_mm=3'"),
         ("true_position_mm", "got 'true_position_mm'"),
-        ("true_position_mm=0.6;retraction_mm=0.5", "expected a limit in mm, such as"),
+        ("true_position_mm=0.6;retraction_mm=0.5", "expected a limit in mm as digits"),
         ("true_position_mm=0,6,retraction_mm=0,5", "^expected numbers with a decimal point, such as 0.6, got '0,6'$"),
         ("x=0,5", "^expected numbers with a decimal point, such as 0.6, got '0,5'$"),
         ("retraction_mm=0.5,retraction_mm=0.6", "twice"),
-        ("retraction_mm=0", "above 0"),
-        ("retraction_mm=-1", "above 0"),
-        ("retraction_mm=nan", "above 0"),
-        ("retraction_mm=inf", "above 0"),
-        ("retraction_mm=1e308", "at most 1000000, got '1e308'"),
+        ("retraction_mm=0", "^expected retraction_mm in mm, from 0.001 to 50, got '0'$"),
+        ("retraction_mm=-1", "from 0.001 to 50, got '-1'"),
+        ("true_position_mm=800", "^expected true_position_mm in mm, from 0.001 to 50, got '800'$"),
+        ("r1c2.true_position_mm=50.1", "^expected r1c2.true_position_mm in mm, from 0.001 to 50, got '50.1'$"),
+        ("retraction_mm=0.0000001", "from 0.001 to 50"),
+        *(
+            (f"retraction_mm={text}", f"^expected a limit in mm as digits .*, got 'retraction_mm={text}'$")
+            for text in ("nan", "inf", "1e6", "1e-9", "8_0", "\uff18\uff10\uff10", "\u0668", "0x8", "")
+        ),
     ],
 )
 def test_tolerances_that_are_refused(text: str, message: str) -> None:

@@ -8,11 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
+from blender_scripts.contract.tolerance import Tolerance
 from generator.locating.crops import Crops
 from generator.locating.drawings import choose
 from generator.locating.edges import Similarity
 from generator.locating.factors import ValidationErrors
 from generator.locating.gauge_file import read_gauge_file
+from generator.locating.judge import CHARACTERISTICS
 from generator.locating.likeness import FILE as LIKENESS
 from generator.locating.likeness import Likeness
 from generator.verdict.gates import PictureGates
@@ -25,6 +27,7 @@ from trainer.core.run_folder import save_tensors
 from trainer.gauge import prediction
 from trainer.gauge.finder import TorchFinder
 from trainer.gauge.gates import load_gates
+from trainer.gauge.limits import connector_tolerance, replaced
 from trainer.gauge.network import GaugeNetwork
 from trainer.gauge.run import GaugeConfig, TrainingConfig, Uncertainty, load_run, save_config, save_uncertainty
 
@@ -133,6 +136,31 @@ def test_tolerance_and_what_is_judged_are_followed(gauge_run, tmp_path, exact):
     _, (one,) = predicted(gauge_run, tmp_path, *wide)
     assert one["verdict"] == "OK" and one["not_inspected"] == ["height"]
     assert one["tolerance"]["connector_3x9"]["at"]["r2c5"]["true_position_mm"] == 2.0
+
+
+def test_an_ok_by_other_limits_than_those_of_the_run_names_them(gauge_run, tmp_path, exact, capsys):
+    judged = ("--judge", "true_position,presence")
+    _, (one,) = predicted(gauge_run, tmp_path, *judged, "--tolerance", "true_position_mm=31.5,retraction_mm=0.4")
+    said = "OK: all 27 pins are present and within their limits of true position (true_position_mm 31.5 in place of "
+    assert one["sentence"].startswith(f"{said}0.8); not inspected: height") and said in capsys.readouterr().out
+    _, (one,) = predicted(gauge_run, tmp_path, "--judge", "presence", "--tolerance", "true_position_mm=31.5")
+    assert one["sentence"].startswith("OK: all 27 pins are present; not inspected")
+    _, refused = predicted(gauge_run, tmp_path, *judged, "--tolerance", "true_position_mm=800")
+    assert refused == [] and "from 0.001 to 50, got '800'" in capsys.readouterr().err
+
+
+def test_replaced_limits_are_named_by_pin():
+    usual = Tolerance(0.8, 0.6, None, {"r1c1": {"true_position_mm": 0.2}})
+    assert replaced(usual, usual, CHARACTERISTICS) == ""
+    assert replaced(usual.with_limits({"r1c2.retraction_mm": 0.3}), usual, CHARACTERISTICS) == (
+        "r1c2.retraction_mm 0.3 in place of 0.6, r1c2.protrusion_mm 0.3 in place of 0.6"
+    )
+    assert replaced(usual.with_limits({"true_position_mm": 2}), usual, CHARACTERISTICS) == (
+        "true_position_mm 2 in place of 0.8, r1c1.true_position_mm 2 in place of 0.2"
+    )
+    assert replaced(Tolerance(31.5, 0.6), None, ("true_position",)) == "true_position_mm 31.5"
+    many = usual.with_limits({f"r1c{column}.true_position_mm": 3 for column in range(2, 11)})
+    assert replaced(many, usual, CHARACTERISTICS).endswith("r1c7.true_position_mm 3 in place of 0.8, and 3 more")
 
 
 def test_a_picture_without_a_view_is_from_the_centre_and_lacks_heights(gauge_run, tmp_path, exact, capsys):
@@ -246,8 +274,8 @@ def test_pictures_of_a_part_with_two_of_one_view_state_their_own_reason(gauge_ru
 
 def test_without_a_tolerance_of_the_run_one_must_be_given():
     with pytest.raises(InputError, match="expected retraction_mm, as the run states no tolerance"):
-        prediction.connector_tolerance({}, drawing_of(), {"true_position_mm": 1.0})
-    found = prediction.connector_tolerance({}, drawing_of(), {"true_position_mm": 1.0, "retraction_mm": 0.5})
+        connector_tolerance({}, drawing_of(), {"true_position_mm": 1.0})
+    found = connector_tolerance({}, drawing_of(), {"true_position_mm": 1.0, "retraction_mm": 0.5})
     assert found.limits("r1c1").protrusion_mm == 0.5
 
 
