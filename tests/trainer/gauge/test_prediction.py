@@ -23,13 +23,14 @@ from tests.generator.locating.drawn_photographs import EdgeFinder, background, d
 from tests.generator.locating.exact_finder import ExactFinder, connectors_text, drawing_of, grey
 from trainer import attention, export, predict, push, report
 from trainer.core.errors import InputError
-from trainer.core.run_folder import save_tensors
+from trainer.core.run_folder import read_tensors, save_tensors
 from trainer.gauge import prediction
 from trainer.gauge.finder import TorchFinder
 from trainer.gauge.gates import load_gates
 from trainer.gauge.limits import connector_tolerance, replaced
 from trainer.gauge.network import GaugeNetwork
 from trainer.gauge.run import GaugeConfig, TrainingConfig, Uncertainty, load_run, save_config, save_uncertainty
+from trainer.gauge.ties import tie
 
 VIEWS = ("center", "top")
 # 24 validation parts that look alike, with errors of three times the stated standard deviation.
@@ -332,6 +333,60 @@ def test_another_file_is_no_gauge(tmp_path):
     (tmp_path / "other.onnx").write_bytes(b"nothing")
     with pytest.raises(Exception, match="expected an ONNX file"):
         read_gauge_file(tmp_path / "other.onnx")
+
+
+@pytest.fixture
+def tied(gauge_run, tmp_path):
+    """Two runs whose files state what they belong to; the other has weights, factors, errors and gates of its own."""
+    run, other = (shutil.copytree(gauge_run, tmp_path / name) for name in ("run", "other"))
+    tensors, _ = read_tensors(other / "best.safetensors")
+    save_tensors(other / "best.safetensors", tensors, {"epoch": "2"})
+    save_uncertainty(other, Uncertainty(tip=0.4), ValidationErrors(ERRORS.features, np.full((24, 27, 3), 0.3)))
+    PictureGates.of([noise(seed) for seed in range(7)]).save(other / "gates" / "top")
+    Likeness(frozenset({("connector_3x9", "plain", "square")}), {}).save(other)
+    for each in (run, other):
+        tie(each)
+    return run, other
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("best.safetensors", "uncertainty.json weights_sha256: expected that of best.safetensors beside it"),
+        ("uncertainty.json", "uncertainty.json weights_sha256: expected that of best.safetensors beside it"),
+        ("errors.npz", "errors.npz: expected the file of SHA-256"),
+        ("likeness.npz", "likeness.npz: expected the file of SHA-256"),
+        ("gates/top/gates.npz", "gates/top/gates.npz: expected the file of SHA-256"),
+    ],
+)
+def test_files_of_another_run_are_refused(tied, tmp_path, exact, name, said, capsys):
+    run, other = tied
+    assert predicted(run, tmp_path)[0] == 0
+    (run / name).write_bytes((other / name).read_bytes())
+    assert predicted(run, tmp_path)[0] == 2
+    assert f"{run}/{said}" in capsys.readouterr().err
+
+
+def test_a_missing_or_new_file_is_refused(tied, tmp_path, exact, capsys):
+    run, _ = tied
+    (run / "errors.npz").unlink()
+    (run / "gates" / "left").mkdir()
+    PictureGates.of([noise(0)]).save(run / "gates" / "left")
+    assert predicted(run, tmp_path)[0] == 2
+    said = capsys.readouterr().err
+    assert "errors.npz: expected the file of SHA-256" in said and "as uncertainty.json states, got no such file" in said
+    assert "gates/left/gates.npz: expected no file, as uncertainty.json states, got another file" in said
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("tip", -1.0), ("foot", 0), ("together", [1.0, 0.0, 1.0]), ("slopes", {"": 0}), ("inliers", 1.5)]
+)
+def test_factors_that_no_training_writes_are_refused(gauge_run, tmp_path, exact, key, value, capsys):
+    run = shutil.copytree(gauge_run, tmp_path / "run")
+    stated = json.loads((run / "uncertainty.json").read_text())
+    (run / "uncertainty.json").write_text(json.dumps({**stated, key: value}))
+    assert predicted(run, tmp_path)[0] == 2
+    assert f"uncertainty.json {key}" in capsys.readouterr().err
 
 
 def test_a_run_of_an_earlier_version_keeps_its_factors_and_a_damaged_one_is_named(gauge_run, tmp_path):
