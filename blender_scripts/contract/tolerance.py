@@ -120,6 +120,38 @@ def parse_tolerance(text: str) -> dict[str, float]:
     return limits
 
 
+def stated_tolerance(stated: Any, place: str) -> Tolerance:
+    """Return the tolerance that a JSON document states, as `Tolerance.stated` or `Tolerance.complete` returned it.
+
+    Args:
+        stated: limits in mm by name; under `at`, those of single positions by address.
+        place: the document's key, for messages.
+
+    Raises:
+        ValueError: it is no such object, has an unknown or misses a necessary key, or a limit is no number above 0.
+    """
+    if not isinstance(stated, Mapping):
+        raise ValueError(f"{place}: expected limits in mm by name, got {shown(stated)}")
+    at = stated.get("at", {})
+    if not isinstance(at, Mapping):
+        raise ValueError(f"{place}.at: expected limits in mm by address, got {shown(at)}")
+    for address, own in at.items():
+        if not (_ADDRESS.fullmatch(address) and isinstance(own, Mapping)):
+            expected = "an address such as r1c1, with limits in mm by name"
+            raise ValueError(f"{place}.at.{address}: expected {expected}, got {shown(own)}")
+    everywhere = {name: limit for name, limit in stated.items() if name != "at"}
+    places = [(place, everywhere), *((f"{place}.at.{address}", own) for address, own in at.items())]
+    for where, limits in places:
+        for name, limit in limits.items():
+            if name not in MEASURES:
+                raise ValueError(f"{where}.{name}: expected only {', '.join(MEASURES)}, got an unknown key")
+            if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 < limit < math.inf:
+                raise ValueError(f"{where}.{name}: expected a number of mm above 0, got {shown(limit)}")
+    for name in (name for name in MEASURES[:2] if name not in everywhere):
+        raise ValueError(f"{place}.{name}: expected a number of mm above 0, got no such key")
+    return Tolerance(**everywhere, at=at)
+
+
 def read_tolerance(section: TomlSection, addresses: Collection[str], blanks: Collection[str] = ()) -> Tolerance:
     """Read the scene file's table `[tolerance]`; mistakes are noted in `section`.
 

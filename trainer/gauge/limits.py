@@ -14,8 +14,12 @@ _LIMITS = {TRUE_POSITION: ("true_position_mm",), HEIGHT: ("retraction_mm", "prot
 _MOST = 6
 
 
-def connector_tolerance(stated: Mapping[str, Any], drawing: StatedDrawing, asked: Mapping[str, float]) -> Tolerance:
+def connector_tolerance(
+    stated: Mapping[str, Any], drawing: StatedDrawing, asked: Mapping[str, float], place: str = "config.json tolerance"
+) -> Tolerance:
     """Return a connector's limits in mm: the run's (`stated`, by scene), replaced by those of --tolerance (`asked`).
+
+    `place` names file and key of `stated` in messages.
 
     Raises:
         InputError: A limit is for an address that the connector does not have, or a necessary limit is not stated.
@@ -31,6 +35,10 @@ def connector_tolerance(stated: Mapping[str, Any], drawing: StatedDrawing, asked
                 f"--tolerance: expected {' and '.join(missing)}, as the run states no tolerance for {drawing.key[0]}"
             )
         own = {name: asked[name] for name in MEASURES if name in asked}
+    if alien := sorted(set(own.get("at", {})) - addresses):
+        raise InputError(
+            f"{place}.{drawing.key[0]}.at: expected addresses of {drawing.key[0]}, such as r1c1, got {', '.join(alien)}"
+        )
     return Tolerance(**own).with_limits(asked)
 
 

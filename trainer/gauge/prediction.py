@@ -169,8 +169,9 @@ def load_bench(run: Path, options: Options) -> Bench:
     certificate = _certificate(options.calibration)
     gauge = Gauge(finder, loaded.pitch_px, factors, limits, gates, certificate, loaded.likeness)
     stated = run_folder.recorded_tolerances(run) or {}
-    tolerance = connector_tolerance(stated, drawing, options.tolerance)
-    usual = connector_tolerance(stated, drawing, {}) if drawing.key[0] in stated else None
+    place = f"{run / run_folder.CONFIG} {run_folder.TOLERANCE}"
+    tolerance = connector_tolerance(stated, drawing, options.tolerance, place)
+    usual = connector_tolerance(stated, drawing, {}, place) if drawing.key[0] in stated else None
     model = {"name": run.resolve().name, "hash": sha256_of_weights(run / run_folder.BEST)}
     others = fitting(drawings, *named, loaded.likeness.trained)
     assumed = _assumed(drawing, [each.key[2] for each in others], factors)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_scripts.contract.tolerance import Limits, Tolerance, parse_tolerance, read_tolerance
+from blender_scripts.contract.tolerance import Limits, Tolerance, parse_tolerance, read_tolerance, stated_tolerance
 from blender_scripts.contract.toml_section import TomlSection
 from tests.conftest import faults_of
 
@@ -107,3 +107,26 @@ def test_tolerances_as_text() -> None:
 def test_tolerances_that_are_refused(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_tolerance(text)
+
+
+def test_tolerances_of_documents() -> None:
+    held = Tolerance(0.5, 0.4, None, {"r1c1": {"true_position_mm": 0.2}})
+    assert stated_tolerance(held.stated(), "x") == held
+    assert stated_tolerance(held.complete(), "x").limits("r1c1") == held.limits("r1c1")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"retraction_mm": True}, "^x.retraction_mm: expected a number of mm above 0, got "),
+        ({"retraction_mm": float("inf")}, "^x.retraction_mm: expected a number of mm above 0, got inf"),
+        ({"tilt_deg": 1.0}, "^x.tilt_deg: expected only true_position_mm, .*, got an unknown key$"),
+        ({"at": {"c1": {}}}, "^x.at.c1: expected an address such as r1c1"),
+        ({"at": {"r1c1": {"at": 1}}}, "^x.at.r1c1.at: expected only true_position_mm"),
+    ],
+)
+def test_damaged_tolerances_of_documents(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        stated_tolerance({**Tolerance(0.5, 0.4).stated(), **change}, "x")
+    with pytest.raises(ValueError, match=r"^x\.true_position_mm: expected a number of mm above 0, got no such key$"):
+        stated_tolerance({"retraction_mm": 0.5}, "x")

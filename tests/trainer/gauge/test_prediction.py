@@ -273,6 +273,28 @@ def test_pictures_of_a_part_with_two_of_one_view_state_their_own_reason(gauge_ru
     assert all(f"/{name[0]}: expected one picture of view center" in each for name, (each,) in reasons.items())
 
 
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"true_position_mm": -1}, ".true_position_mm: expected a number of mm above 0, got -1"),
+        ({"true_position_mm": math.nan}, ".true_position_mm: expected a number of mm above 0, got nan"),
+        ({"true_position_mm": "0.8"}, ".true_position_mm: expected a number of mm above 0, got '0.8'"),
+        ({"true_position_um": 800}, ".true_position_um: expected only true_position_mm, retraction_mm, protrusion_mm"),
+        (
+            {"at": {"r9c9": {"true_position_mm": 5.0}}},
+            ".at: expected addresses of connector_3x9, such as r1c1, got r9c9",
+        ),
+    ],
+)
+def test_a_bad_tolerance_of_the_run_is_named(gauge_run, tmp_path, exact, limits, said, capsys):
+    run = shutil.copytree(gauge_run, tmp_path / "run")
+    document = json.loads((run / "config.json").read_text())
+    document["tolerance"]["connector_3x9"] |= limits
+    (run / "config.json").write_text(json.dumps(document))
+    assert predicted(run, tmp_path)[0] == 2
+    assert f"{run / 'config.json'} tolerance.connector_3x9{said}" in capsys.readouterr().err
+
+
 def test_without_a_tolerance_of_the_run_one_must_be_given():
     with pytest.raises(InputError, match="expected retraction_mm, as the run states no tolerance"):
         connector_tolerance({}, drawing_of(), {"true_position_mm": 1.0})
