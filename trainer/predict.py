@@ -83,8 +83,8 @@ def parser() -> argparse.ArgumentParser:
         "--allow-unfit",
         action="store_true",
         help="judge even if the run was not better than chance on validation, its files do not state whether it was, "
-        "or it has no limits by which pictures are refused (gates.npz); without this option all verdicts of such a run "
-        "are INVALID",
+        "or it lacks limits by which pictures are refused (gates.npz, gates.safetensors); without this option all "
+        "verdicts of such a run are INVALID",
     )
     p.add_argument(
         "--tolerance",

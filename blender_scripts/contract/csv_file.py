@@ -136,9 +136,11 @@ class CsvRows:
         """Convert a cell to a number; the decimal mark is a point, or a comma unless commas separate the columns.
 
         Raises:
-            ValueError: the text is no number; or it has both marks, a comma though commas separate the columns, or
-                another mark than earlier numbers in this file.
+            ValueError: the text is no number, or has an underscore, both marks, a comma though commas separate the
+                columns, or another mark than earlier numbers in this file.
         """
+        if "_" in text:  # Python reads 0_8 as 8
+            raise ValueError(f"expected a number without an underscore, got {text!r}")
         marks = {mark for mark in ",." if mark in text}
         if not marks:
             return float(text)

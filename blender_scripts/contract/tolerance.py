@@ -13,8 +13,8 @@ from blender_scripts.contract.toml_section import TomlSection
 
 MEASURES = ("true_position_mm", "retraction_mm", "protrusion_mm")
 _LEAST_MM, _MOST_MM = 0.001, 50.0
-# Larger than any connector: a limit of this size is never exceeded.
-_ENDLESS_MM = 1e6
+# Python also reads `8_0` (as 80), `8e2` and digits of other scripts: as limits these are slips.
+_PLAIN_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
 _ADDRESS = re.compile(r"r[1-9][0-9]{0,3}c[1-9][0-9]{0,3}")
 
 
@@ -97,7 +97,8 @@ def parse_tolerance(text: str) -> dict[str, float]:
     """Parse limits in mm, such as `true_position_mm=0.6,r1c2.retraction_mm=0.5`; returns the limit by name.
 
     Raises:
-        ValueError: a name is unknown or given twice, or a limit is not a number above 0, at most 1000000.
+        ValueError: a name is unknown or given twice, or a limit is not a plain decimal number from 0.001 to 50, which
+            is the range of a scene file's limits.
     """
     limits: dict[str, float] = {}
     if comma := re.search(r"=\s*(\d*,\d+)\s*(?:[,;]|$)", text):
@@ -111,13 +112,44 @@ def parse_tolerance(text: str) -> dict[str, float]:
             raise ValueError(f"expected {names}, or {one}, got {item.strip()!r}")
         if name in limits:
             raise ValueError(f"expected {name} once, got it twice")
-        try:
-            limits[name] = float(number)
-        except ValueError:
-            raise ValueError(f"expected a limit in mm, such as {name}=0.6, got {item.strip()!r}") from None
-        if not 0 < limits[name] <= _ENDLESS_MM:
-            raise ValueError(f"expected {name} as a number above 0, at most {_ENDLESS_MM:.0f}, got {number!r}")
+        if not _PLAIN_NUMBER.fullmatch(number):
+            raise ValueError(f"expected a limit in mm as digits with a point, such as {name}=0.6, got {item.strip()!r}")
+        limits[name] = float(number)
+        if not _LEAST_MM <= limits[name] <= _MOST_MM:
+            raise ValueError(f"expected {name} in mm, from {_LEAST_MM:g} to {_MOST_MM:g}, got {number!r}")
     return limits
+
+
+def stated_tolerance(stated: Any, place: str) -> Tolerance:
+    """Return the tolerance that a JSON document states, as `Tolerance.stated` or `Tolerance.complete` returned it.
+
+    Args:
+        stated: limits in mm by name; under `at`, those of single positions by address.
+        place: the document's key, for messages.
+
+    Raises:
+        ValueError: it is no such object, has an unknown or misses a necessary key, or a limit is no number above 0.
+    """
+    if not isinstance(stated, Mapping):
+        raise ValueError(f"{place}: expected limits in mm by name, got {shown(stated)}")
+    at = stated.get("at", {})
+    if not isinstance(at, Mapping):
+        raise ValueError(f"{place}.at: expected limits in mm by address, got {shown(at)}")
+    for address, own in at.items():
+        if not (_ADDRESS.fullmatch(address) and isinstance(own, Mapping)):
+            expected = "an address such as r1c1, with limits in mm by name"
+            raise ValueError(f"{place}.at.{address}: expected {expected}, got {shown(own)}")
+    everywhere = {name: limit for name, limit in stated.items() if name != "at"}
+    places = [(place, everywhere), *((f"{place}.at.{address}", own) for address, own in at.items())]
+    for where, limits in places:
+        for name, limit in limits.items():
+            if name not in MEASURES:
+                raise ValueError(f"{where}.{name}: expected only {', '.join(MEASURES)}, got an unknown key")
+            if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 < limit < math.inf:
+                raise ValueError(f"{where}.{name}: expected a number of mm above 0, got {shown(limit)}")
+    for name in (name for name in MEASURES[:2] if name not in everywhere):
+        raise ValueError(f"{place}.{name}: expected a number of mm above 0, got no such key")
+    return Tolerance(**everywhere, at=at)
 
 
 def read_tolerance(section: TomlSection, addresses: Collection[str], blanks: Collection[str] = ()) -> Tolerance:

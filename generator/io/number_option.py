@@ -22,6 +22,8 @@ def number(text: str) -> float:
         ArgumentTypeError: it stands for no number.
     """
     try:
+        if "_" in text:  # Python reads 0_8 as 8
+            raise ValueError(text)
         return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected a number, got {shown_number(text)}") from None

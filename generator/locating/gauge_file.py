@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from blender_scripts.contract.errors import InputError
-from blender_scripts.contract.tolerance import Tolerance
+from blender_scripts.contract.tolerance import Tolerance, stated_tolerance
 from generator.io.onnx_session import open_onnx
 from generator.locating.covariances import covariances
 from generator.locating.crops import Crops
@@ -135,10 +135,11 @@ def _held(path: Path, session: Any, stated: Mapping[str, str]) -> GaugeFile:
             gates,
             likeness=Likeness.of_bytes(io.BytesIO(base64.b64decode(stated["likeness"])), f"{path} likeness"),
         )
-        tolerances = {scene: Tolerance(**own) for scene, own in json.loads(stated["tolerance"]).items()}
+        limits = json.loads(stated["tolerance"]).items()
+        tolerances = {scene: stated_tolerance(own, f"tolerance.{scene}") for scene, own in limits}
         drawings = parse_drawings(stated["connectors"], str(path))
         return GaugeFile(stated["name"], stated["weights_sha256"], gauge, drawings, tolerances)
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: expected a gauge's file, got damaged metadata ({error}); export it again") from None
 
 

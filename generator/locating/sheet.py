@@ -31,10 +31,15 @@ _OPEN = ("undetermined", "not_seen")
 _MOST_TIMES, _UNJUDGED_SHARE = 100.0, 0.2
 
 
-def sentence(found: Inspected, tolerance: Tolerance) -> str:
+def sentence(found: Inspected, tolerance: Tolerance, replaced: str = "") -> str:
     """Return a part's verdict and worst pin, such as "NG: r2c5 bent, true position 0.91 ± 0.06 mm (limit 0.8)".
 
-    With the verdict INVALID, the first reason takes the place of the pin. `tolerance` has the limits in mm.
+    With the verdict INVALID, the first reason takes the place of the pin.
+
+    Args:
+        found: the result of measuring the part.
+        tolerance: limits in mm.
+        replaced: limits that are not the usual ones, which an OK states, such as "true_position_mm 1.2"; empty: none.
     """
     if found.verdict is Verdict.INVALID:
         return f"INVALID: {found.reasons[0]}"
@@ -43,7 +48,8 @@ def sentence(found: Inspected, tolerance: Tolerance) -> str:
     more = f"; {'; '.join(left)}" if left else ""
     concerned = [pin for pin in worst if _COLOURS[pin["decision"]] == found.verdict]
     if found.verdict is Verdict.OK:
-        return f"OK: all {len(found.pins)} pins are {_fine(found.judged)}{more}"
+        limits = f" ({replaced})" if replaced else ""
+        return f"OK: all {len(found.pins)} pins are {_fine(found.judged)}{limits}{more}"
     others = f", and {len(concerned) - 1} more" if len(concerned) > 1 else ""
     said = _said(concerned[0], tolerance.limits(concerned[0]["address"]), found.judged)
     return f"{found.verdict}: {said}{others}{more}"
@@ -59,7 +65,11 @@ def _fine(judged: Collection[str]) -> str:
 
 
 def draw_sheet(
-    found: Inspected, drawing: StatedDrawing, pictures: Mapping[str, Image.Image], tolerance: Tolerance
+    found: Inspected,
+    drawing: StatedDrawing,
+    pictures: Mapping[str, Image.Image],
+    tolerance: Tolerance,
+    replaced: str = "",
 ) -> Image.Image:
     """Draw the sheet of a part: verdict, views with each pin's offset, table of the worst pins; returns an RGB picture.
 
@@ -68,6 +78,7 @@ def draw_sheet(
         drawing: drawing of the part's connector.
         pictures: the pictures in which the part was measured, by view.
         tolerance: limits in mm.
+        replaced: limits that are not the usual ones, as in `sentence`.
     """
     times = _times(drawing, tolerance)
     cells = []
@@ -87,7 +98,7 @@ def draw_sheet(
     across = math.ceil(math.sqrt(len(cells)))
     lines = [cells[first : first + across] for first in range(0, len(cells), across)]
     # The bar has the verdict in letters of its own.
-    said = sentence(found, tolerance).removeprefix(f"{found.verdict}: ")
+    said = sentence(found, tolerance, replaced).removeprefix(f"{found.verdict}: ")
     return under_verdict(grid(lines), found.verdict, said)
 
 

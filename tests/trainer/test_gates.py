@@ -3,13 +3,18 @@
 import io
 import json
 import re
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from generator.verdict.gates import FILE as PICTURES
+from generator.verdict.gates import PictureGates
 from trainer.core.data import load_data
-from trainer.core.gates import FILES, Gates, have
+from trainer.core.gates import FEATURES, FILES, Gates, have
+from trainer.core.run_folder import BEST, read_tensors, save_tensors
 from trainer.evaluate import main as evaluate
 from trainer.predict import main
 
@@ -70,6 +75,31 @@ def test_features_of_other_pictures_are_no_features_of_these(trained_run, tiny_d
     split = load_data(tiny_dataset).splits["validation"]
     with pytest.raises(ValueError, match=f"expected the features of {len(split)} pictures, got those of 1"):
         Gates.load(trained_run).of_split(split.pictures, np.zeros((1, 4, 8, 8), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda run, _: (run / FEATURES).unlink(), "gates: the run has no gates.safetensors ("),
+        (
+            lambda run, other: shutil.copy(other / FEATURES, run),
+            "has gates.safetensors of other weights or another run (",
+        ),
+        (lambda run, other: shutil.copy(other / PICTURES, run), "gates: the run has gates.npz of another run ("),
+    ],
+)
+def test_a_run_without_one_of_its_gates_judges_nothing(run, pictures, tiny_dataset, tmp_path, change, said, capsys):
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    tensors, metadata = read_tensors(other / BEST)
+    save_tensors(other / BEST, tensors, {**metadata, "trained": "again"})
+    replace(Gates.load(run), pictures=PictureGates.of([Image.new("RGB", (8, 8))])).save(other)
+    change(run, other)
+    for one in verdicts(run, [pictures], tmp_path):
+        assert one["verdict"] == "INVALID" and any(said in reason for reason in one["reasons"]), one
+    assert said in capsys.readouterr().out and not have(run)
+    assert evaluate(["--model", str(run), "--data", str(tiny_dataset), "--out", str(tmp_path / "out")]) == 0
+    assert have(run) and Gates.load(run).missing == []
 
 
 def test_a_run_without_gates_judges_nothing_until_an_evaluation_has_made_them(

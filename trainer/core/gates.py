@@ -4,13 +4,14 @@
     RUN/gates.safetensors   gate on the features that the network computes with the best weights, see
                             `generator.verdict.feature_gate`
 
-A training writes both files at its end. For a run without them, `trainer.evaluate` learns them if it is given the
-dataset of the training, from the splits `train` and `validation`.
+A training writes both files at its end; gates.safetensors states the SHA-256 of the weights and of gates.npz. For a run
+that lacks one of them, or has one of another run, `trainer.evaluate` learns both if it is given the dataset of the
+training, from the splits `train` and `validation`. Until then the run judges nothing.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,8 @@ from trainer.core.split import Pictures
 
 FEATURES = "gates.safetensors"
 FILES = (picture_gates.FILE, FEATURES)
+# Metadata of gates.safetensors: SHA-256 of the weights that it was learned with, and of the gates.npz beside it.
+_WEIGHTS, _PICTURES = "weights_sha256", "gates_sha256"
 # Pictures that the gates are learned from: more, drawn evenly from each split, would only take longer.
 MOST = {"train": 700, "validation": 300}
 BATCH = 16
@@ -38,31 +41,41 @@ BATCH = 16
 
 @dataclass(frozen=True)
 class Gates:
-    """The gates of a run: limits on the picture itself and on the network's features; each None if the run lacks it."""
+    """The gates of a run: limits on the picture itself and on the network's features; each None if the run lacks it.
+
+    `foreign` names those of the files that are there but belong to other weights, or to another gates.safetensors.
+    """
 
     pictures: PictureGates | None
     features: FeatureGate | None
+    foreign: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, run: Path, weights: str = run_folder.BEST) -> "Gates":
-        """Load a run's gates; a gate without a file is None, `features` also if learned with others than RUN/`weights`.
+        """Load a run's gates; a gate is None without a file, or if it was not learned with RUN/`weights`.
 
         Raises:
             InputError: A file is damaged or written by another program.
         """
         with as_input_error():
             pictures = PictureGates.load(run)
-        has_features = (run / FEATURES).is_file() and (run / weights).is_file()
-        return cls(pictures, _read(run / FEATURES, sha256_of(run / weights)) if has_features else None)
+        foreign = _foreign(run, weights)
+        features = _read(run / FEATURES) if (run / FEATURES).is_file() and FEATURES not in foreign else None
+        return cls(None if picture_gates.FILE in foreign else pictures, features, foreign)
 
     @property
     def missing(self) -> list[str]:
-        """If the run has no gates, a list of one text that says so and how to make them; otherwise an empty list."""
-        if self.pictures is not None:
+        """If the run lacks a gate, a list of one text that says so and how to make it; otherwise an empty list."""
+        gates = {picture_gates.FILE: self.pictures, FEATURES: self.features}
+        lacking = [name for name, gate in gates.items() if gate is None]
+        if not lacking:
             return []
+        said = [f"{name} of {'other weights or ' if name == FEATURES else ''}another run" for name in self.foreign]
+        said += [f"no {name}" for name in lacking if name not in self.foreign]
         return [
-            f"gates: the run has no {picture_gates.FILE} (limits beyond which a picture cannot be judged); "
-            "`python -m trainer.evaluate --model RUN --data DATASET` with the training's dataset writes it"
+            f"gates: the run has {' and '.join(said)} (limits beyond which a picture cannot be judged); "
+            "`python -m trainer.evaluate --model RUN --data DATASET` with the training's dataset writes "
+            f"{'it' if len(said) == 1 else 'them'}"
         ]
 
     def reasons(self, pictures: Sequence[Image.Image], features: np.ndarray | None) -> list[list[str]]:
@@ -83,14 +96,20 @@ class Gates:
         `pictures` are at least 3 pictures of their own size, `features` (B, C, rows, columns) those of the network.
         """
         own, more = self.pictures, self.features
-        return Gates(own and own.widened(pictures, most), more and more.widened(features, most))
+        return replace(
+            self, pictures=own and own.widened(pictures, most), features=more and more.widened(features, most)
+        )
 
     def save(self, run: Path) -> None:
-        """Write the gates into a run's folder, `features` as those of its best weights."""
-        if self.features is not None:
-            _write(run / FEATURES, self.features, sha256_of(run / run_folder.BEST))
+        """Write the gates into a run's folder, as those of its best weights."""
         if self.pictures is not None:
             self.pictures.save(run)
+        if self.features is not None:
+            stated = {_WEIGHTS: sha256_of(run / run_folder.BEST)}
+            if self.pictures is not None:
+                stated[_PICTURES] = sha256_of(run / picture_gates.FILE)
+            tensors = {name: torch.from_numpy(each) for name, each in self.features.arrays().items()}
+            run_folder.save_tensors(run / FEATURES, tensors, stated)
 
     def of_split(self, pictures: Pictures, features: np.ndarray | None, views: int = 1) -> list[list[str]]:
         """Return for each example of a split the reasons why it cannot be judged; an empty list if it can be judged.
@@ -117,8 +136,12 @@ def counted(unsuitable: Sequence[Sequence[str]]) -> str:
 
 
 def have(run: Path) -> bool:
-    """Return whether a run's folder has both gates.npz and gates.safetensors."""
-    return all((run / name).is_file() for name in FILES)
+    """Return whether a run's folder has both gates.npz and gates.safetensors, learned with its best weights.
+
+    Raises:
+        InputError: gates.safetensors is damaged.
+    """
+    return all((run / name).is_file() for name in FILES) and not _foreign(run, run_folder.BEST)
 
 
 def learn(run: Path, splits: Mapping[str, Pictures], watch: Watch, show: Callable[[Tensor], object]) -> None:
@@ -142,16 +165,23 @@ def learn(run: Path, splits: Mapping[str, Pictures], watch: Watch, show: Callabl
     Gates(pictures, FeatureGate.of(features["train"], features["validation"])).save(run)
 
 
-def _write(path: Path, gate: FeatureGate, weights_sha256: str) -> None:
-    tensors = {name: torch.from_numpy(each) for name, each in gate.arrays().items()}
-    run_folder.save_tensors(path, tensors, {"weights_sha256": weights_sha256})
+def _foreign(run: Path, weights: str) -> tuple[str, ...]:
+    """Names of the files of gates that do not belong to RUN/`weights`; files of earlier versions may state nothing."""
+    if not ((run / FEATURES).is_file() and (run / weights).is_file()):
+        return ()
+    _, stated = run_folder.read_tensors(run / FEATURES)
+    learned = stated.get(_WEIGHTS)
+    found = [FEATURES] if learned not in (None, sha256_of(run / weights)) else []
+    # Whatever states other weights than the best is no witness of the other file.
+    best, pictures = run / run_folder.BEST, run / picture_gates.FILE
+    if _PICTURES in stated and pictures.is_file() and best.is_file() and learned == sha256_of(best):
+        found += [picture_gates.FILE] if stated[_PICTURES] != sha256_of(pictures) else []
+    return tuple(found)
 
 
-def _read(path: Path, weights_sha256: str) -> FeatureGate | None:
-    """Read a gate on features; None if it was learned with other weights."""
-    tensors, metadata = run_folder.read_tensors(path)
-    if metadata.get("weights_sha256", weights_sha256) != weights_sha256:
-        return None
+def _read(path: Path) -> FeatureGate:
+    """Read a gate on features."""
+    tensors, _ = run_folder.read_tensors(path)
     try:
         return FeatureGate.of_arrays({name: each.numpy() for name, each in tensors.items()})
     except ValueError as e:

@@ -22,7 +22,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from blender_scripts.contract.errors import shown
 from blender_scripts.contract.output_path import check_parents, check_writable
+from blender_scripts.contract.tolerance import stated_tolerance
 from generator.io.csv_text import csv_text
 from generator.io.json_text import parse_json
 from trainer.core.errors import InputError, as_input_error
@@ -78,12 +80,23 @@ def read_json(path: Path, expected: str) -> dict[str, Any]:
 
 
 def recorded_tolerances(run: Path) -> dict[str, Any] | None:
-    """Read the tolerance (limits in mm) by scene from RUN/config.json; None if it is not recorded."""
+    """Read the tolerance (limits in mm) by scene from RUN/config.json; None if it is not recorded.
+
+    Raises:
+        InputError: The file is damaged, or a limit is; the message names file and key.
+    """
     path = run / CONFIG
     if not path.is_file():
         return None
     found = read_json(path, "a run's configuration").get(TOLERANCE)
-    return found if isinstance(found, dict) and found else None
+    if not isinstance(found, dict | None):
+        raise InputError(f"{path} {TOLERANCE}: expected limits in mm by scene, got {shown(found)}")
+    for scene, limits in (found or {}).items():
+        try:
+            stated_tolerance(limits, f"{path} {TOLERANCE}.{scene}")
+        except ValueError as e:
+            raise InputError(str(e)) from None
+    return found or None
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:

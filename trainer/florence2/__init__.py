@@ -3,11 +3,11 @@
 command, options, beginning, dry_run   the command, its options, its data and model at the start
 comparison                             `--compare`: the same training in several modes, each in its own process
 training, examples, samples, batches   Florence-2's part of the training loop, training rows, augmentation, batches
-losses, auxiliary_loss                 loss of the answer; auxiliary losses on cells, attention and OK pins
+losses, auxiliary_loss                 loss of the answer; auxiliary losses on cells, attention and lists of pins
 finish, forgetting, epoch_report       final measurement, check of forgetting, output of each epoch
 network, tiny, lora, run               loading a model, making the tiny model, LoRA, the files of a run
 data, truth, drawn_texts               splits of a dataset; true boxes of a picture; texts drawn on pictures
-answers, detect                        boxes to answer tokens and back; boxes of a split or of pictures
+answers, regions, detect               boxes to tokens and back; classes of boxes; boxes of a split or of pictures
 verdicts, prediction                   verdict on a picture; verdicts on picture files
 decision, gates, verdict_counts        thresholds and fitness; pictures that cannot be judged; counts of verdicts
 metrics, average_precision, evaluation counts and mAP of boxes; evaluation on a dataset

@@ -21,6 +21,8 @@ from generator.bbox_str import BINS, encode
 from trainer.core.errors import InputError
 
 Box = tuple[float, float, float, float]
+# Label of a token that no loss counts.
+IGNORED = -100
 # An edge's sharpness is the summed probability of the bins at most this far from the chosen one: 2 px in 256.
 EDGE_REACH = 8
 # Two boxes whose IoU is larger than this are taken as one object answered twice.

@@ -7,11 +7,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from trainer.florence2.answers import Vocabulary
+from trainer.florence2.answers import IGNORED, Vocabulary
 from trainer.florence2.samples import Sample
 from trainer.vit.network.model import OK_CLASS
 
-IGNORED = -100
 Listed = Literal["none", "good", "all"]
 
 

@@ -19,10 +19,9 @@ from trainer.florence2 import decision, forgetting, gates, lora, metrics, plots,
 from trainer.florence2.answers import Found
 from trainer.florence2.average_precision import mean_average_precision
 from trainer.florence2.card import model_card
-from trainer.florence2.detect import answers
+from trainer.florence2.detect import Question, answers
 from trainer.florence2.evaluation_page import calibration_said
 from trainer.florence2.examples import Examples
-from trainer.florence2.generation import Question
 from trainer.florence2.losses import DetectionLosses
 from trainer.florence2.network import load, trained_parameters
 from trainer.florence2.run import ADAPTER, MODEL, Detector, save_config, save_model

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 
 from trainer.core.pin_measures import AXES, PRESENCE, measure_loss
+from trainer.florence2.answers import IGNORED
 from trainer.florence2.auxiliary_loss import (
     AttentionGuide,
     CellHead,
@@ -18,7 +19,7 @@ from trainer.florence2.auxiliary_loss import (
     looked_at,
     placed,
 )
-from trainer.florence2.batches import IGNORED, Batch, Collator
+from trainer.florence2.batches import Batch, Collator
 from trainer.florence2.network import answer_loss, plain
 from trainer.florence2.regions import TOKENS, RegionReader, region_loss
 from trainer.florence2.run import DetectionConfig

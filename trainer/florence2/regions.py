@@ -20,8 +20,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from generator.bbox_str import BINS
-from trainer.florence2.answers import Found, Vocabulary
-from trainer.florence2.batches import IGNORED
+from trainer.florence2.answers import IGNORED, Found, Vocabulary
 from trainer.florence2.samples import Sample
 from trainer.vit.network.model import OK_CLASS
 

@@ -22,9 +22,8 @@ from trainer.florence2.auxiliary_loss import grid_of
 from trainer.florence2.average_precision import mean_average_precision
 from trainer.florence2.batches import Collator
 from trainer.florence2.data import DetectionData
-from trainer.florence2.detect import answers
+from trainer.florence2.detect import Question, answers
 from trainer.florence2.examples import Examples
-from trainer.florence2.generation import Question
 from trainer.florence2.losses import LOSSES, DetectionLosses, parameter_groups
 from trainer.florence2.metrics import best_threshold, counts, position_groups
 from trainer.florence2.network import check_loss

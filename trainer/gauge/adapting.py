@@ -36,6 +36,7 @@ from trainer.gauge.reference import Reference
 from trainer.gauge.reference_file import read_reference
 from trainer.gauge.run import factors_of, load_config, load_run, save_uncertainty
 from trainer.gauge.station_parts import Candidate, Pictures, SeenPart, at_scale, candidates, changed, see, widened
+from trainer.gauge.ties import tie
 
 # Files of a run that an adapted one keeps as they are. The training's results stay behind: they do not hold for it.
 _KEPT = (CONFIG, CONNECTORS, factors.FILE, likeness.FILE, GATES_FOLDER)
@@ -101,11 +102,12 @@ def adapt(asked: Asked) -> dict[str, Any]:
         "good_parts": _judged(bench, chosen, good),
     }
     adaptation.copy(asked.run, asked.out, _KEPT)
-    save_uncertainty(asked.out, uncertainty, loaded.errors)
     if bench.gauge.likeness is not None:
         bench.gauge.likeness.save(asked.out)
     for view, gates in bench.gauge.gates.items():
         gates.save(asked.out / GATES_FOLDER / view)
+    save_uncertainty(asked.out, uncertainty, loaded.errors)
+    tie(asked.out)
     _write_summary(asked)
     adaptation.seal(asked.run, asked.out, document)
     return document

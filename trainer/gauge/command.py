@@ -31,8 +31,9 @@ from trainer.gauge.data import read_gauge_data
 from trainer.gauge.finish import finish
 from trainer.gauge.options import parser
 from trainer.gauge.picture import GaugeData
-from trainer.gauge.run import FORMAT, UNCERTAINTY, GaugeConfig, TrainingConfig, load_config, save_config
+from trainer.gauge.run import FORMAT, GaugeConfig, TrainingConfig, load_config, save_config
 from trainer.gauge.run_page import write_page
+from trainer.gauge.ties import UNCERTAINTY
 from trainer.gauge.training import GaugeTrainee, Portion, build
 
 KIND = "gauge"  # end of default names of runs

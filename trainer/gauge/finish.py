@@ -23,6 +23,7 @@ from trainer.gauge.measuring import captures_of, measure_captures, table_of
 from trainer.gauge.network import GaugeNetwork
 from trainer.gauge.picture import GaugeData, Picture
 from trainer.gauge.run import factors_of, save_uncertainty
+from trainer.gauge.ties import tie
 from trainer.gauge.uncertainty import learn_uncertainty
 
 # A position counts as displaced in training where tips lie at least this far from their nominal place, mm, in as many
@@ -47,11 +48,12 @@ def finish(run: Path, data: GaugeData, folder: Path, network: GaugeNetwork, outc
     network.eval()
     stage("calibrating the uncertainty on the split validation")
     uncertainty, errors = learn_uncertainty(network, data)
-    save_uncertainty(run, uncertainty, errors)
     learn_gates(run, data.splits)
     stage("learning how the parts of the splits train and validation look")
     finder, factors = TorchFinder(network, uncertainty.scales), factors_of(uncertainty, errors)
     learn_likeness(data, finder).save(run)
+    save_uncertainty(run, uncertainty, errors)
+    tie(run)
     summary: dict[str, Any] = {
         "data": dataset_facts(folder),
         "training_pictures": len(data.splits["train"]),

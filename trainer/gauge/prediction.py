@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from blender_scripts.contract.tolerance import MEASURES, Tolerance
+from blender_scripts.contract.tolerance import Tolerance
 from generator.io.certificate import Certificate, read_certificate
 from generator.io.view_names import DEFAULT_VIEW, parts_of, view_of
 from generator.locating.drawings import StatedDrawing, choose, fitting, parse_drawings
@@ -33,6 +33,7 @@ from trainer.core.prediction import Prediction, Predictions, sha256_or_none
 from trainer.core.split import open_picture
 from trainer.gauge.finder import TorchFinder
 from trainer.gauge.gates import load_gates
+from trainer.gauge.limits import connector_tolerance, replaced
 from trainer.gauge.run import load_run
 
 CONNECTORS = "connectors.json"
@@ -75,6 +76,7 @@ class Bench:
         options: Options of the prediction.
         adaptation: How pictures are changed before they are measured; None: the run was not adapted to a station.
         assumed: Which terminal was taken, if the options name none and others would give other measures; else empty.
+        replaced: The judged limits that are not the run's, see `trainer.gauge.limits.replaced`; else empty.
     """
 
     gauge: Gauge
@@ -84,6 +86,7 @@ class Bench:
     options: Options
     adaptation: Adaptation | None = None
     assumed: str = ""
+    replaced: str = ""
 
     @property
     def lengths_mm(self) -> dict[str, float]:
@@ -112,7 +115,7 @@ class Bench:
             judged=list(self.options.judged),
             pins=found.pins,
         )
-        said = sentence(found, self.tolerance)
+        said = sentence(found, self.tolerance, self.replaced)
         warnings = [*([adaptation.WARNING] if self.adaptation is not None else []), *filter(None, [self.assumed])]
         warned = {"warnings": warnings} if warnings else {}
         more = found.document(self.drawing, self.options.judged)
@@ -165,13 +168,17 @@ def load_bench(run: Path, options: Options) -> Bench:
     finder = TorchFinder(loaded.network, loaded.uncertainty.scales)
     certificate = _certificate(options.calibration)
     gauge = Gauge(finder, loaded.pitch_px, factors, limits, gates, certificate, loaded.likeness)
-    tolerance = connector_tolerance(run_folder.recorded_tolerances(run) or {}, drawing, options.tolerance)
+    stated = run_folder.recorded_tolerances(run) or {}
+    place = f"{run / run_folder.CONFIG} {run_folder.TOLERANCE}"
+    tolerance = connector_tolerance(stated, drawing, options.tolerance, place)
+    usual = connector_tolerance(stated, drawing, {}, place) if drawing.key[0] in stated else None
     model = {"name": run.resolve().name, "hash": sha256_of_weights(run / run_folder.BEST)}
     others = fitting(drawings, *named, loaded.likeness.trained)
     assumed = _assumed(drawing, [each.key[2] for each in others], factors)
     if assumed:
         say(f"WARNING: {assumed}.")
-    return Bench(gauge, drawing, tolerance, model, options, adaptation.load(run), assumed)
+    said = replaced(tolerance, usual, options.judged)
+    return Bench(gauge, drawing, tolerance, model, options, adaptation.load(run), assumed, said)
 
 
 def _assumed(drawing: StatedDrawing, terminals: Sequence[str], factors: Factors) -> str:
@@ -194,26 +201,6 @@ def _certificate(path: Path | None) -> Certificate | None:
     if certificate.is_expired():
         say(f"WARNING: --calibration {path}: expired on {certificate.expires:%Y-%m-%d}, so no conformity is stated.")
     return certificate
-
-
-def connector_tolerance(stated: Mapping[str, Any], drawing: StatedDrawing, asked: Mapping[str, float]) -> Tolerance:
-    """Return a connector's limits in mm: the run's (`stated`, by scene), replaced by those of --tolerance (`asked`).
-
-    Raises:
-        InputError: A limit is for an address that the connector does not have, or a necessary limit is not stated.
-    """
-    addresses = {each.address for each in drawing.positions}
-    unknown = [name for name in asked if "." in name and name.rpartition(".")[0] not in addresses]
-    if unknown:
-        raise InputError(f"--tolerance: expected a pin address of {drawing.key[0]}, such as r1c1, got {unknown[0]}")
-    own = stated.get(drawing.key[0])
-    if own is None:
-        if missing := [name for name in MEASURES[:2] if name not in asked]:
-            raise InputError(
-                f"--tolerance: expected {' and '.join(missing)}, as the run states no tolerance for {drawing.key[0]}"
-            )
-        own = {name: asked[name] for name in MEASURES if name in asked}
-    return Tolerance(**own).with_limits(asked)
 
 
 def predictions(run: Path, files: Sequence[Path], options: Options) -> Predictions:
@@ -326,8 +313,9 @@ def _of_part(bench: Bench, part: str, files: Mapping[str, Path]) -> Prediction:
         return Prediction(place, document, problems=error.problems)
     if bench.options.find:
         pictures = {each.name: Image.fromarray(each.pixels) for each in found.views} or pictures
-    sheet = draw_sheet(found, bench.drawing, pictures, bench.tolerance) if bench.options.sheets else None
-    line = f"{sentence(found, bench.tolerance)}  {part} ({', '.join(pictures)})"
+    limits = bench.tolerance, bench.replaced
+    sheet = draw_sheet(found, bench.drawing, pictures, *limits) if bench.options.sheets else None
+    line = f"{sentence(found, *limits)}  {part} ({', '.join(pictures)})"
     return Prediction(place, bench.document(found, files, part), line, sheet)
 
 

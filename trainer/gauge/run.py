@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from generator.locating import factors, likeness
@@ -27,12 +27,15 @@ from trainer.core.run_folder import (
 )
 from trainer.core.run_folder import read_config as read_document
 from trainer.core.settings import FITTED_EPOCHS, THREADS, Settings, section, setting
+from trainer.gauge import ties
 from trainer.gauge.network import GaugeNetwork
+from trainer.gauge.ties import UNCERTAINTY
 
 FORMAT = "pinsight-gauge"
 VERSION = 1
-UNCERTAINTY = "uncertainty.json"
-Triple = tuple[float, float, float]
+# Beyond these limits no training comes; 0 and numbers below would make U meaningless.
+Factor = Annotated[float, Field(ge=1e-3, le=1e6)]
+Triple = tuple[Factor, Factor, Factor]
 _OF_OLD = ("aside", "height", "aside_alone", "height_alone")
 
 
@@ -112,17 +115,17 @@ class Uncertainty:
         residual, inliers, sigma_px: limits beyond which a part counts as not located, see `FitLimits`.
     """
 
-    tip: float = 1.0
-    foot: float = 1.0
-    edge: float = 1.0
+    tip: Factor = 1.0
+    foot: Factor = 1.0
+    edge: Factor = 1.0
     together: Triple = factors.ONES
     widening: Triple = factors.ONES
-    residual: float = FitLimits.residual
-    inliers: float = FitLimits.inliers
-    sigma_px: float = FitLimits.sigma_px
+    residual: Annotated[float, Field(ge=0)] = FitLimits.residual
+    inliers: Annotated[float, Field(ge=0, le=1)] = FitLimits.inliers
+    sigma_px: Annotated[float, Field(ge=0)] = FitLimits.sigma_px
     alone: Mapping[str, Triple] = field(default_factory=dict)
-    slopes: Mapping[str, float] = field(default_factory=dict)
-    sag: float = SAG_DEVIATION
+    slopes: Mapping[str, Factor] = field(default_factory=dict)
+    sag: Factor = SAG_DEVIATION
 
     @property
     def scales(self) -> tuple[float, float, float]:
@@ -195,7 +198,7 @@ def load_config(run: Path) -> tuple[GaugeConfig, TrainingConfig, float]:
 
 
 def save_uncertainty(run: Path, found: Uncertainty, errors: ValidationErrors | None) -> None:
-    """Write `found` into RUN/uncertainty.json and `errors`, unless None, into RUN/errors.npz."""
+    """Write `found` into RUN/uncertainty.json and `errors`, unless None, into RUN/errors.npz; `ties.tie` ties them."""
     write_json(run / UNCERTAINTY, asdict(found))
     (run / factors.FILE).unlink(missing_ok=True)
     if errors is not None:
@@ -206,13 +209,15 @@ def load_run(run: Path) -> GaugeRun:
     """Load a trained gauge from the run's folder, with its network in evaluation mode.
 
     Raises:
-        InputError: the run is missing or its files do not fit together.
+        InputError: the run is missing, or its files do not fit together or are of several runs (`trainer.gauge.ties`).
     """
     model, _, pitch_px = load_config(run)
     network = GaugeNetwork(model.side, model.width)
     tensors, _ = read_tensors(run / BEST)
     load_weights(network, tensors, str(run / BEST))
     stated = read_json(run / UNCERTAINTY, "the uncertainty of a gauge's run")
+    ties.check(run, stated)
+    stated = {key: value for key, value in stated.items() if key not in ties.KEYS}
     if stated.keys() >= set(_OF_OLD):  # a run of an earlier version: one factor for dx and dy, and for all cameras
         aside, height, aside_alone, height_alone = (stated.pop(name) for name in _OF_OLD)
         stated |= {"together": (aside, aside, height), "alone": {"": (aside_alone, aside_alone, height_alone)}}

@@ -8,7 +8,9 @@ from generator.reporting.pages import render
 from trainer.core import run_folder
 from trainer.core.run_folder import REPORT, SUMMARY, read_json, read_metrics
 from trainer.core.tolerance import words
-from trainer.gauge.run import UNCERTAINTY, load_config
+from trainer.gauge import ties
+from trainer.gauge.run import load_config
+from trainer.gauge.ties import UNCERTAINTY
 
 COLUMNS = ("rms", "zero", "slope", "bias", "coverage")
 # Pages show the height, which is less where the retraction is more.
@@ -26,6 +28,7 @@ def write_page(run: Path) -> Path:
     rows = read_metrics(run, summary["epochs"])
     minutes = sum(float(str(row["seconds"])) for row in rows) / 60
     factors = read_json(run / UNCERTAINTY, "the uncertainty of a gauge's run")
+    factors = {name: value for name, value in factors.items() if name not in ties.KEYS}
     slopes, alone = factors.pop("slopes", {}), factors.pop("alone", {})
     facts = [
         ("dataset", summary["data"].get("name")),

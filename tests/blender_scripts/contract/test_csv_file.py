@@ -74,7 +74,7 @@ def test_an_index_and_short_rows_are_read_where_they_may_be() -> None:
 @pytest.mark.parametrize(
     ("delimiter", "texts", "numbers"),
     [
-        (",", ["1", "0.5", "-2.5e3", "0,5", "1.234,5"], [1.0, 0.5, -2500.0, None, None]),
+        (",", ["1", "0.5", "-2.5e3", "0,5", "1.234,5", "0_8"], [1.0, 0.5, -2500.0, None, None, None]),
         (";", ["1", "0,5", "-2,5e3", "0.5", "1.234,5", "1,2,3", "7"], [1.0, 0.5, -2500.0, None, None, None, 7.0]),
         ("\t", ["0.5", "0,5", "x,5", "0.25"], [0.5, None, None, 0.25]),
     ],

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from blender_scripts.contract.tolerance import Limits, Tolerance, parse_tolerance, read_tolerance
+from blender_scripts.contract.tolerance import Limits, Tolerance, parse_tolerance, read_tolerance, stated_tolerance
 from blender_scripts.contract.toml_section import TomlSection
 from tests.conftest import faults_of
 
@@ -77,7 +77,8 @@ def test_a_limit_must_be_a_length() -> None:
 
 def test_tolerances_as_text() -> None:
     assert parse_tolerance("true_position_mm=0.6,retraction_mm=0.5") == {"true_position_mm": 0.6, "retraction_mm": 0.5}
-    assert parse_tolerance(" retraction_mm = 1e-1 ") == {"retraction_mm": 0.1}
+    assert parse_tolerance(" retraction_mm = .1 ") == {"retraction_mm": 0.1}
+    assert parse_tolerance("retraction_mm=50,protrusion_mm=0.001") == {"retraction_mm": 50, "protrusion_mm": 0.001}
     assert parse_tolerance("r2c5.protrusion_mm=0.3") == {"r2c5.protrusion_mm": 0.3}
 
 
@@ -88,17 +89,44 @@ def test_tolerances_as_text() -> None:
         ("tilt_deg=3", "got 'tilt_deg=3'"),
         ("c2.retraction_mm=3", "for a single pin, r1c2.true_position_mm=NUMBER, got 'c2.retraction_mm=3'"),
         ("true_position_mm", "got 'true_position_mm'"),
-        ("true_position_mm=0.6;retraction_mm=0.5", "expected a limit in mm, such as"),
+        ("true_position_mm=0.6;retraction_mm=0.5", "expected a limit in mm as digits"),
         ("true_position_mm=0,6,retraction_mm=0,5", "^expected numbers with a decimal point, such as 0.6, got '0,6'$"),
         ("x=0,5", "^expected numbers with a decimal point, such as 0.6, got '0,5'$"),
         ("retraction_mm=0.5,retraction_mm=0.6", "twice"),
-        ("retraction_mm=0", "above 0"),
-        ("retraction_mm=-1", "above 0"),
-        ("retraction_mm=nan", "above 0"),
-        ("retraction_mm=inf", "above 0"),
-        ("retraction_mm=1e308", "at most 1000000, got '1e308'"),
+        ("retraction_mm=0", "^expected retraction_mm in mm, from 0.001 to 50, got '0'$"),
+        ("retraction_mm=-1", "from 0.001 to 50, got '-1'"),
+        ("true_position_mm=800", "^expected true_position_mm in mm, from 0.001 to 50, got '800'$"),
+        ("r1c2.true_position_mm=50.1", "^expected r1c2.true_position_mm in mm, from 0.001 to 50, got '50.1'$"),
+        ("retraction_mm=0.0000001", "from 0.001 to 50"),
+        *(
+            (f"retraction_mm={text}", f"^expected a limit in mm as digits .*, got 'retraction_mm={text}'$")
+            for text in ("nan", "inf", "1e6", "1e-9", "8_0", "\uff18\uff10\uff10", "\u0668", "0x8", "")
+        ),
     ],
 )
 def test_tolerances_that_are_refused(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_tolerance(text)
+
+
+def test_tolerances_of_documents() -> None:
+    held = Tolerance(0.5, 0.4, None, {"r1c1": {"true_position_mm": 0.2}})
+    assert stated_tolerance(held.stated(), "x") == held
+    assert stated_tolerance(held.complete(), "x").limits("r1c1") == held.limits("r1c1")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"retraction_mm": True}, "^x.retraction_mm: expected a number of mm above 0, got "),
+        ({"retraction_mm": float("inf")}, "^x.retraction_mm: expected a number of mm above 0, got inf"),
+        ({"tilt_deg": 1.0}, "^x.tilt_deg: expected only true_position_mm, .*, got an unknown key$"),
+        ({"at": {"c1": {}}}, "^x.at.c1: expected an address such as r1c1"),
+        ({"at": {"r1c1": {"at": 1}}}, "^x.at.r1c1.at: expected only true_position_mm"),
+    ],
+)
+def test_damaged_tolerances_of_documents(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        stated_tolerance({**Tolerance(0.5, 0.4).stated(), **change}, "x")
+    with pytest.raises(ValueError, match=r"^x\.true_position_mm: expected a number of mm above 0, got no such key$"):
+        stated_tolerance({"retraction_mm": 0.5}, "x")

@@ -33,9 +33,18 @@ def test_saved_gate_says_the_same_and_belongs_to_its_weights(gate, tmp_path: Pat
     some = features(5, 9, shift=3.0)
     np.testing.assert_allclose(again.distances(some), gate.distances(some), rtol=1e-3)
     (tmp_path / BEST).write_bytes(b"other weights")
-    assert Gates.load(tmp_path).features is None
+    other = Gates.load(tmp_path)
+    assert other.features is None and other.foreign == (FEATURES,)
+    assert "has gates.safetensors of other weights or another run and no gates.npz (" in other.missing[0]
     assert Gates.load(tmp_path / "none") == Gates(None, None)
-    assert Gates(None, None).missing[0].startswith("gates: ")
+    assert Gates(None, None).missing[0].startswith("gates: the run has no gates.npz and no gates.safetensors (")
+
+
+def test_a_file_of_an_earlier_version_that_states_no_weights_is_used(gate, tmp_path: Path):
+    (tmp_path / BEST).write_bytes(b"weights")
+    save_tensors(tmp_path / FEATURES, tensors_of(gate), {})
+    found = Gates.load(tmp_path)
+    assert found.features is not None and found.foreign == ()
 
 
 def test_a_broken_file_is_an_input_error(gate, tmp_path: Path):

@@ -1,12 +1,14 @@
 """A run states its tolerance, and says what another one would judge otherwise."""
 
 import json
+import re
 
 import pytest
 
 from benchmarks.florence2_drawn import pins_of
 from trainer import evaluate, predict
 from trainer.core import run_folder
+from trainer.core.errors import InputError
 from trainer.core.frozen_threshold import FROZEN
 from trainer.core.tolerance import cannot_follow, compare, is_between, tolerances_of, words
 from trainer.vit import command
@@ -88,3 +90,28 @@ def test_a_run_carries_its_tolerance_and_warns_under_another(make_rows, make_dat
     assert predict.main([*words, "--tolerance", "true_position_mm=0.4"]) == 0
     assert "cannot follow" not in capsys.readouterr().out
     assert predict.main([*words, "--tolerance", "depth=1"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("stated", "said"),
+    [
+        ([0.8], "config.json tolerance: expected limits in mm by scene, got"),
+        ({"plug": [0.8]}, "config.json tolerance.plug: expected limits in mm by name, got"),
+        ({"plug": {**WIDE, "retraction_mm": "0.8"}}, "plug.retraction_mm: expected a number of mm above 0, got '0.8'"),
+        ({"plug": {**WIDE, "at": [1]}}, "plug.at: expected limits in mm by address, got"),
+        (
+            {"plug": {**WIDE, "at": {"r1c1": {"retraction_mm": 0}}}},
+            "plug.at.r1c1.retraction_mm: expected a number of mm",
+        ),
+    ],
+)
+def test_a_damaged_tolerance_of_a_run_is_named(tmp_path, stated, said):
+    (tmp_path / "config.json").write_text(json.dumps({"tolerance": stated}))
+    with pytest.raises(InputError, match=re.escape(said)):
+        run_folder.recorded_tolerances(tmp_path)
+
+
+@pytest.mark.parametrize("stated", [None, {}])
+def test_a_run_may_record_no_tolerance(tmp_path, stated):
+    (tmp_path / "config.json").write_text(json.dumps({"tolerance": stated}))
+    assert run_folder.recorded_tolerances(tmp_path) is None

@@ -32,7 +32,7 @@ from trainer.core.decision import Thresholds
 from trainer.core.errors import InputError
 from trainer.core.golden_input import GoldenInput
 from trainer.core.run_folder import read_tensors
-from trainer.florence2 import command, comparison, evaluation, forgetting, generation, lora, prediction, verdicts
+from trainer.florence2 import command, comparison, detect, evaluation, forgetting, lora, prediction, verdicts
 from trainer.florence2.answers import Found
 from trainer.florence2.beginning import settings_of
 from trainer.florence2.data import DetectionSplit, chosen_rows, sample_of, training_rows
@@ -329,7 +329,7 @@ def test_predict_draws_boxes_and_writes_json(dataset, finished, make_rows, tmp_p
 
 
 def test_predict_makes_the_nsoart_pictures_of_golden_references(finished, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(generation, "READ_AGAIN_BIAS", 100.0)  # answers of a model that learned nothing have boxes, too
+    monkeypatch.setattr(detect, "READ_AGAIN_BIAS", 100.0)  # answers of a model that learned nothing have boxes, too
     (tmp_path / "references").mkdir()
     write_golden(tmp_path / "references", ("center", "left"))
     model = golden_run(finished, tmp_path / "references", tmp_path / "run", "detector")
@@ -402,7 +402,7 @@ def test_a_part_gets_the_gravest_verdict_of_its_views(finished, make_rows, tmp_p
 def test_a_calibration_gives_boxes_a_probability_and_changes_no_verdict(
     dataset, finished, make_rows, make_dataset, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr(generation, "READ_AGAIN_BIAS", 100.0)  # answers of a model that learned nothing have boxes, too
+    monkeypatch.setattr(detect, "READ_AGAIN_BIAS", 100.0)  # answers of a model that learned nothing have boxes, too
     run, out = shutil.copytree(finished, tmp_path / "run"), tmp_path / "out"
     frozen, summary = (json.loads((run / name).read_text()) for name in ("frozen.json", "summary.json"))
     assert frozen.pop("calibration") == summary["calibration"]

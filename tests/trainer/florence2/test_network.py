@@ -12,9 +12,9 @@ from trainer.core.errors import InputError
 from trainer.core.loop import learning_rate
 from trainer.core.pin_measures import places
 from trainer.florence2 import auxiliary_loss, network
-from trainer.florence2.answers import AnswerGrammar, Vocabulary
-from trainer.florence2.batches import IGNORED, Collator
-from trainer.florence2.generation import Question, generate
+from trainer.florence2.answers import IGNORED, AnswerGrammar, Vocabulary
+from trainer.florence2.batches import Collator
+from trainer.florence2.detect import Question, generate
 from trainer.florence2.losses import DetectionLosses, parameter_groups
 from trainer.florence2.network import answer_loss, check_loss, check_version, choose_parameters, units
 from trainer.florence2.regions import NO_REGIONS, drawn_regions

@@ -14,11 +14,10 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from tests.trainer.florence2.florence2_rows import answered_dataset, detection_of
 from trainer.florence2 import command
-from trainer.florence2.answers import Found, PinsGrammar, Vocabulary, parse
-from trainer.florence2.batches import IGNORED, Collator
-from trainer.florence2.detect import Inspector
+from trainer.florence2.answers import IGNORED, Found, PinsGrammar, Vocabulary, parse
+from trainer.florence2.batches import Collator
+from trainer.florence2.detect import Inspector, Question, generate
 from trainer.florence2.examples import Examples
-from trainer.florence2.generation import Question, generate
 from trainer.florence2.regions import JITTER, RegionReader, bins_of, drawn_regions, encoded, region_loss
 from trainer.florence2.run import DetectionConfig, load_config
 from trainer.florence2.samples import Sample

@@ -94,6 +94,7 @@ def test_a_run_is_adapted_and_judges_with_a_larger_u_and_a_warning(station, tmp_
     out = tmp_path / "adapted"
     assert adapted(station, out, "--change", "none") == 0
     old, new = load_run(station[0]).uncertainty, load_run(out).uncertainty
+    assert json.loads((out / "uncertainty.json").read_text())["weights_sha256"] == sha256_of(out / "best.safetensors")
     assert new.alone["center"][0] > 3.0 and new.fit_limits == old.fit_limits
     document = json.loads((out / "adaptation.json").read_text())
     assert len(document["photographs"]) == PARTS and document["photographs"][0]["view"] == "center"

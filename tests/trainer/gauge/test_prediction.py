@@ -8,11 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
+from blender_scripts.contract.tolerance import Tolerance
 from generator.locating.crops import Crops
 from generator.locating.drawings import choose
 from generator.locating.edges import Similarity
 from generator.locating.factors import ValidationErrors
 from generator.locating.gauge_file import read_gauge_file
+from generator.locating.judge import CHARACTERISTICS
 from generator.locating.likeness import FILE as LIKENESS
 from generator.locating.likeness import Likeness
 from generator.locating.measure import SAG_DEVIATION
@@ -22,12 +24,14 @@ from tests.generator.locating.drawn_photographs import EdgeFinder, background, d
 from tests.generator.locating.exact_finder import ExactFinder, connectors_text, drawing_of, grey
 from trainer import attention, export, predict, push, report
 from trainer.core.errors import InputError
-from trainer.core.run_folder import save_tensors
+from trainer.core.run_folder import read_tensors, save_tensors
 from trainer.gauge import prediction
 from trainer.gauge.finder import TorchFinder
 from trainer.gauge.gates import load_gates
+from trainer.gauge.limits import connector_tolerance, replaced
 from trainer.gauge.network import GaugeNetwork
 from trainer.gauge.run import GaugeConfig, TrainingConfig, Uncertainty, load_run, save_config, save_uncertainty
+from trainer.gauge.ties import tie
 
 VIEWS = ("center", "top")
 # 24 validation parts that look alike, with errors of three times the stated standard deviation.
@@ -134,6 +138,31 @@ def test_tolerance_and_what_is_judged_are_followed(gauge_run, tmp_path, exact):
     _, (one,) = predicted(gauge_run, tmp_path, *wide)
     assert one["verdict"] == "OK" and one["not_inspected"] == ["height"]
     assert one["tolerance"]["connector_3x9"]["at"]["r2c5"]["true_position_mm"] == 2.0
+
+
+def test_an_ok_by_other_limits_than_those_of_the_run_names_them(gauge_run, tmp_path, exact, capsys):
+    judged = ("--judge", "true_position,presence")
+    _, (one,) = predicted(gauge_run, tmp_path, *judged, "--tolerance", "true_position_mm=31.5,retraction_mm=0.4")
+    said = "OK: all 27 pins are present and within their limits of true position (true_position_mm 31.5 in place of "
+    assert one["sentence"].startswith(f"{said}0.8); not inspected: height") and said in capsys.readouterr().out
+    _, (one,) = predicted(gauge_run, tmp_path, "--judge", "presence", "--tolerance", "true_position_mm=31.5")
+    assert one["sentence"].startswith("OK: all 27 pins are present; not inspected")
+    _, refused = predicted(gauge_run, tmp_path, *judged, "--tolerance", "true_position_mm=800")
+    assert refused == [] and "from 0.001 to 50, got '800'" in capsys.readouterr().err
+
+
+def test_replaced_limits_are_named_by_pin():
+    usual = Tolerance(0.8, 0.6, None, {"r1c1": {"true_position_mm": 0.2}})
+    assert replaced(usual, usual, CHARACTERISTICS) == ""
+    assert replaced(usual.with_limits({"r1c2.retraction_mm": 0.3}), usual, CHARACTERISTICS) == (
+        "r1c2.retraction_mm 0.3 in place of 0.6, r1c2.protrusion_mm 0.3 in place of 0.6"
+    )
+    assert replaced(usual.with_limits({"true_position_mm": 2}), usual, CHARACTERISTICS) == (
+        "true_position_mm 2 in place of 0.8, r1c1.true_position_mm 2 in place of 0.2"
+    )
+    assert replaced(Tolerance(31.5, 0.6), None, ("true_position",)) == "true_position_mm 31.5"
+    many = usual.with_limits({f"r1c{column}.true_position_mm": 3 for column in range(2, 11)})
+    assert replaced(many, usual, CHARACTERISTICS).endswith("r1c7.true_position_mm 3 in place of 0.8, and 3 more")
 
 
 def test_a_picture_without_a_view_is_from_the_centre_and_lacks_heights(gauge_run, tmp_path, exact, capsys):
@@ -245,10 +274,32 @@ def test_pictures_of_a_part_with_two_of_one_view_state_their_own_reason(gauge_ru
     assert all(f"/{name[0]}: expected one picture of view center" in each for name, (each,) in reasons.items())
 
 
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"true_position_mm": -1}, ".true_position_mm: expected a number of mm above 0, got -1"),
+        ({"true_position_mm": math.nan}, ".true_position_mm: expected a number of mm above 0, got nan"),
+        ({"true_position_mm": "0.8"}, ".true_position_mm: expected a number of mm above 0, got '0.8'"),
+        ({"true_position_um": 800}, ".true_position_um: expected only true_position_mm, retraction_mm, protrusion_mm"),
+        (
+            {"at": {"r9c9": {"true_position_mm": 5.0}}},
+            ".at: expected addresses of connector_3x9, such as r1c1, got r9c9",
+        ),
+    ],
+)
+def test_a_bad_tolerance_of_the_run_is_named(gauge_run, tmp_path, exact, limits, said, capsys):
+    run = shutil.copytree(gauge_run, tmp_path / "run")
+    document = json.loads((run / "config.json").read_text())
+    document["tolerance"]["connector_3x9"] |= limits
+    (run / "config.json").write_text(json.dumps(document))
+    assert predicted(run, tmp_path)[0] == 2
+    assert f"{run / 'config.json'} tolerance.connector_3x9{said}" in capsys.readouterr().err
+
+
 def test_without_a_tolerance_of_the_run_one_must_be_given():
     with pytest.raises(InputError, match="expected retraction_mm, as the run states no tolerance"):
-        prediction.connector_tolerance({}, drawing_of(), {"true_position_mm": 1.0})
-    found = prediction.connector_tolerance({}, drawing_of(), {"true_position_mm": 1.0, "retraction_mm": 0.5})
+        connector_tolerance({}, drawing_of(), {"true_position_mm": 1.0})
+    found = connector_tolerance({}, drawing_of(), {"true_position_mm": 1.0, "retraction_mm": 0.5})
     assert found.limits("r1c1").protrusion_mm == 0.5
 
 
@@ -306,6 +357,60 @@ def test_another_file_is_no_gauge(tmp_path):
     (tmp_path / "other.onnx").write_bytes(b"nothing")
     with pytest.raises(Exception, match="expected an ONNX file"):
         read_gauge_file(tmp_path / "other.onnx")
+
+
+@pytest.fixture
+def tied(gauge_run, tmp_path):
+    """Two runs whose files state what they belong to; the other has weights, factors, errors and gates of its own."""
+    run, other = (shutil.copytree(gauge_run, tmp_path / name) for name in ("run", "other"))
+    tensors, _ = read_tensors(other / "best.safetensors")
+    save_tensors(other / "best.safetensors", tensors, {"epoch": "2"})
+    save_uncertainty(other, Uncertainty(tip=0.4), ValidationErrors(ERRORS.features, np.full((24, 27, 3), 0.3)))
+    PictureGates.of([noise(seed) for seed in range(7)]).save(other / "gates" / "top")
+    Likeness(frozenset({("connector_3x9", "plain", "square")}), {}).save(other)
+    for each in (run, other):
+        tie(each)
+    return run, other
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("best.safetensors", "uncertainty.json weights_sha256: expected that of best.safetensors beside it"),
+        ("uncertainty.json", "uncertainty.json weights_sha256: expected that of best.safetensors beside it"),
+        ("errors.npz", "errors.npz: expected the file of SHA-256"),
+        ("likeness.npz", "likeness.npz: expected the file of SHA-256"),
+        ("gates/top/gates.npz", "gates/top/gates.npz: expected the file of SHA-256"),
+    ],
+)
+def test_files_of_another_run_are_refused(tied, tmp_path, exact, name, said, capsys):
+    run, other = tied
+    assert predicted(run, tmp_path)[0] == 0
+    (run / name).write_bytes((other / name).read_bytes())
+    assert predicted(run, tmp_path)[0] == 2
+    assert f"{run}/{said}" in capsys.readouterr().err
+
+
+def test_a_missing_or_new_file_is_refused(tied, tmp_path, exact, capsys):
+    run, _ = tied
+    (run / "errors.npz").unlink()
+    (run / "gates" / "left").mkdir()
+    PictureGates.of([noise(0)]).save(run / "gates" / "left")
+    assert predicted(run, tmp_path)[0] == 2
+    said = capsys.readouterr().err
+    assert "errors.npz: expected the file of SHA-256" in said and "as uncertainty.json states, got no such file" in said
+    assert "gates/left/gates.npz: expected no file, as uncertainty.json states, got another file" in said
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("tip", -1.0), ("foot", 0), ("together", [1.0, 0.0, 1.0]), ("slopes", {"": 0}), ("inliers", 1.5)]
+)
+def test_factors_that_no_training_writes_are_refused(gauge_run, tmp_path, exact, key, value, capsys):
+    run = shutil.copytree(gauge_run, tmp_path / "run")
+    stated = json.loads((run / "uncertainty.json").read_text())
+    (run / "uncertainty.json").write_text(json.dumps({**stated, key: value}))
+    assert predicted(run, tmp_path)[0] == 2
+    assert f"uncertainty.json {key}" in capsys.readouterr().err
 
 
 def test_a_run_of_an_earlier_version_keeps_its_factors_and_a_damaged_one_is_named(gauge_run, tmp_path):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from generator.io.checksum import sha256_of
 from generator.locating.locate import View, located, placing_deviations
 from tests.trainer.conftest import dying_in_epoch
 from tests.trainer.gauge.conftest import SMALL
@@ -86,7 +87,11 @@ def test_a_trained_gauge_measures_better_than_zero_and_states_its_uncertainty(ru
     summary = read_json(run / "summary.json", "a summary")
     assert set(summary["splits"]) == {"validation", "test"}
     assert summary["splits"]["test"]["center+top"]["all pins"]["pins"] == len(there)
-    assert "center + top" in (run / "report.html").read_text("utf-8")
+    page = (run / "report.html").read_text("utf-8")
+    assert "center + top" in page and "weights_sha256" not in page
+    stated = read_json(run / "uncertainty.json", "the uncertainty")
+    assert stated["weights_sha256"] == sha256_of(run / BEST)
+    assert set(stated["files"]) == {"errors.npz", "likeness.npz", "gates/center/gates.npz", "gates/top/gates.npz"}
 
 
 def test_a_single_view_from_the_centre_does_not_determine_the_height(run: Path, dataset: Path) -> None:
