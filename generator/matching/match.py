@@ -31,7 +31,7 @@ from generator.doe.check import add_scenes_argument
 from generator.io.certificate import CalibratedCamera, Certificate, read_certificate
 from generator.io.checksum import sha256_of
 from generator.io.number_option import whole_number
-from generator.io.output_file import check_file, write_whole
+from generator.io.output_file import check_file, write_together
 from generator.io.photo_folder import photographs_in
 from generator.io.pictures import is_picture, open_picture, pixels_sha256
 from generator.io.wording import some_of
@@ -112,10 +112,9 @@ def run(options: argparse.Namespace) -> int:
         fitted_text = with_values(text, matched.values(), path.name)
         read_connector(write_scene(shot, "result", fitted_text))
     document = _document(matched, photos, files, options, certificate)
-    write_whole(options.output, fitted_text.encode())
     content = json.dumps(document, indent=1, allow_nan=False) + "\n"
-    write_whole(options.output.with_suffix(".json"), content.encode())
-    write_whole(options.output.with_suffix(".html"), make_page(matched, document).encode())
+    texts = {".toml": fitted_text, ".json": content, ".html": make_page(matched, document)}
+    write_together({options.output.with_suffix(suffix): text.encode() for suffix, text in texts.items()})
     _report(matched, options.output)
     return 0
 

@@ -128,8 +128,8 @@ def _measured(bench: Bench, parts: Mapping[str, Mapping[str, Path]]) -> list[dic
         InputError: a picture cannot be read, or the certificate does not fit.
     """
     found = list(tqdm(prediction.outcomes(bench, parts), total=len(parts), unit="part", leave=False, disable=None))
-    if problems := [problem for one in found for problem in one.problems]:
-        raise InputError(problems)
+    if problems := dict.fromkeys(problem for one in found for problem in one.problems):
+        raise InputError(list(problems))
     return [one.verdict for one in found]
 
 
