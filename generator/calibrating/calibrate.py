@@ -164,8 +164,9 @@ def _look(
             numbers, pixels = target.find(grey)
             sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
             pictures.append({"file": path.name, "camera": camera, "sha256": sha256, "points": len(numbers)})
-            by, original = first.setdefault(pixels_sha256(picture), (camera, path)) if len(numbers) else (camera, path)
-            if original != path and len(files) > 1:
+            own = camera, path
+            by, original = first.setdefault(pixels_sha256(picture), own) if len(numbers) else own
+            if (by, original) != own and len(files) > 1:
                 raise InputError(
                     f"{path}: expected a picture of its own by camera {camera}, got a copy of {original}, by camera "
                     f"{by}: which placing of the target it shows is not known, so remove both"

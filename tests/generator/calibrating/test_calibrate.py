@@ -153,6 +153,9 @@ def test_a_picture_of_two_cameras_is_refused(photos, tmp_path, capsys):
     assert main(["calibrate", *words, "--target", CHARUCO, "-o", str(tmp_path / "rig.json")]) == 2
     told = f"p0.png: expected a picture of its own by camera left, got a copy of {tmp_path / 'center' / 'p0.png'}"
     assert told in capsys.readouterr().err
+    words = [f"{name}={tmp_path / 'center'}" for name in ("center", "left")]
+    assert main(["calibrate", *words, "--target", CHARUCO, "-o", str(tmp_path / "rig.json")]) == 2
+    assert "by camera left, got a copy of " in capsys.readouterr().err
     assert not (tmp_path / "rig.json").exists()
 
 
