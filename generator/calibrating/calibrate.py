@@ -157,9 +157,9 @@ def _look(
             grey = np.asarray(picture.convert("L"))
             size = (grey.shape[1], grey.shape[0])
             if sizes.setdefault(camera, size) != size:
-                first = "{} x {}".format(*sizes[camera])
+                expected = "{} x {}".format(*sizes[camera])
                 raise InputError(
-                    f"{path}: expected {first} px, as the camera's first picture has, got {size[0]} x {size[1]} px"
+                    f"{path}: expected {expected} px, as the camera's first picture has, got {size[0]} x {size[1]} px"
                 )
             numbers, pixels = target.find(grey)
             sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
