@@ -57,6 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return _main(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:  # while modules were imported: later ones are caught below
+        print("interrupted: repeat the command", file=sys.stderr)
+        return 1
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("", "blender_scripts", "generator"):
             raise

@@ -290,7 +290,7 @@ def run(args: argparse.Namespace) -> int:
     for target in targets:
         run_folder.write_json(target, verdicts)
     if problems:
-        raise InputError(problems)
+        raise InputError(list(dict.fromkeys(problems)))  # of a certificate, each part has the same
     return 0
 
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -277,15 +277,19 @@ class OutputFolder:
         Args:
             process: id of the process that wrote them; None: any. None is safe only while no process uses the folder.
         """
+        for leftover in list(self.leftovers(process)):
+            leftover.unlink(missing_ok=True)
+
+    def leftovers(self, process: int | None = None) -> Iterator[Path]:
+        """Yield the temporary files that interrupted writes left in the folder; `process` is as for `sweep`."""
         end = f"{process or '*'}.tmp"
         # The folder itself may hold hidden files of the user.
         for file in (PATHS, SCENE_PATHS):
-            for leftover in self.root.glob(f".{file}.{end}"):
-                leftover.unlink(missing_ok=True)
+            yield from self.root.glob(f".{file}.{end}")
         for folder in (self.root / name for name in (*FOLDERS, *EXTRAS, SCENES)):
             if not folder.is_symlink():
-                for leftover in folder.glob(f".*.{end}"):
-                    leftover.unlink(missing_ok=True)
+                # The copies of scenes have folders of photographs.
+                yield from folder.rglob(f".*.{end}") if folder.name == SCENES else folder.glob(f".*.{end}")
 
 
 def original_path(root: Path, file: str, copy: str) -> Path | None:

@@ -194,7 +194,8 @@ def check_place(folder: Path, to: Path) -> None:
 def _claim(to: Path, settings: Mapping[str, Any]) -> None:
     check_folder(to, "--to")
     note, mine = to / SETTINGS, json.dumps(settings)
-    if to.is_dir() and any(to.iterdir()):
+    # An interrupted command may have left only the unfinished file of its settings.
+    if to.is_dir() and any(path.name != f".{SETTINGS}.part" for path in to.iterdir()):
         found = note.read_text("utf-8") if note.is_file() else None
         if found != mine:
             raise InputError(

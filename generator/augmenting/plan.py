@@ -24,6 +24,7 @@ from blender_scripts.contract.text_file import read_text
 from generator.dataset.folder import read_rows, split_files
 from generator.io.file_names import existing
 from generator.io.mask_files import note_on_masks, split_masks
+from generator.io.output_file import write_whole
 from generator.io.pictures import find_pictures, open_upright, passed_over
 from generator.io.processes import processes
 
@@ -167,16 +168,14 @@ def write_plan(plan: Plan, path: Path) -> None:
     """Write a plan as a CSV file; it has the columns `light` and `warp` only if a line has these operations."""
     used = [name for name in OPERATIONS if name in PROPOSED or any(name in x.operations for x in plan.lines)]
     folder = os.path.relpath(plan.folder.resolve(), path.resolve().parent)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.part")
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(["file", "height", "width", *used, "folder"])
+    for line in plan.lines:
+        answers = ["yes" if name in line.operations else "no" for name in used]
+        writer.writerow([line.file, line.height, line.width, *answers, folder])
     # With the byte order mark by which spreadsheets recognise UTF-8, since names may be Japanese.
-    with unfinished.open("w", newline="", encoding="utf-8-sig") as file:
-        writer = csv.writer(file)
-        writer.writerow(["file", "height", "width", *used, "folder"])
-        for line in plan.lines:
-            answers = ["yes" if name in line.operations else "no" for name in used]
-            writer.writerow([line.file, line.height, line.width, *answers, folder])
-    unfinished.replace(path)
+    write_whole(path, text.getvalue().encode("utf-8-sig"))
 
 
 def read_plan(path: Path, folder: Path | None = None) -> Plan:

@@ -31,7 +31,8 @@ from generator.io.certificate import SCHEMA, dates, to_rig
 from generator.io.number_option import number, whole_number
 from generator.io.output_file import check_file, write_whole
 from generator.io.photo_folder import photographs_in
-from generator.io.pictures import is_picture, open_picture
+from generator.io.pictures import is_picture, open_picture, pixels_sha256
+from generator.io.wording import some_of
 from generator.verdict.envelope import software
 
 ONE_CAMERA = "center"
@@ -149,19 +150,30 @@ def _look(
     sightings: list[Sighting] = []
     sizes: dict[str, tuple[int, int]] = {}
     pictures: list[dict[str, Any]] = []
+    first: dict[str, tuple[str, Path]] = {}
     for camera, paths in files.items():
         for path in tqdm(paths, desc=f"finding the target in pictures of {camera}", unit="picture", disable=None):
-            grey = np.asarray(open_picture(path, str(path)).convert("L"))
+            picture = open_picture(path, str(path))
+            grey = np.asarray(picture.convert("L"))
             size = (grey.shape[1], grey.shape[0])
             if sizes.setdefault(camera, size) != size:
-                first = "{} x {}".format(*sizes[camera])
+                expected = "{} x {}".format(*sizes[camera])
                 raise InputError(
-                    f"{path}: expected {first} px, as the camera's first picture has, got {size[0]} x {size[1]} px"
+                    f"{path}: expected {expected} px, as the camera's first picture has, got {size[0]} x {size[1]} px"
                 )
             numbers, pixels = target.find(grey)
             sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
             pictures.append({"file": path.name, "camera": camera, "sha256": sha256, "points": len(numbers)})
-            if len(numbers):
+            own = camera, path
+            by, original = first.setdefault(pixels_sha256(picture), own) if len(numbers) else own
+            if (by, original) != own and len(files) > 1:
+                raise InputError(
+                    f"{path}: expected a picture of its own by camera {camera}, got a copy of {original}, by camera "
+                    f"{by}: which placing of the target it shows is not known, so remove both"
+                )
+            if original != path:
+                pictures[-1]["copy_of"] = original.name
+            elif len(numbers):
                 sightings.append(Sighting(camera, path.stem, target.points_mm[numbers], pixels))
         seen = sum(sighting.camera == camera for sighting in sightings)
         if seen < _FEWEST:
@@ -229,7 +241,8 @@ def _document(
     places = {(s.camera, s.placing): i for i, s in enumerate(sightings)}
     for picture in pictures:
         at = places.get((picture["camera"], Path(picture["file"]).stem))
-        if at is not None and picture["points"]:  # a picture without the target may differ from it in suffix only
+        # A picture without the target, or a copy, may differ from it in suffix only.
+        if at is not None and picture["points"] and "copy_of" not in picture:
             picture |= {"rms_px": round(float(solution.rms[at]), 4), "tilt_deg": round(float(solution.tilt_deg[at]), 2)}
     u = 2.0 * np.sqrt(np.diag(solution.covariance))
     return {
@@ -278,6 +291,8 @@ def _report(document: Mapping[str, Any], path: Path) -> None:
         )
     if unseen:
         print(f"pictures not used, as the target was not found in them: {', '.join(unseen)}")
+    if copies := [f"{each['file']} (of {each['copy_of']})" for each in document["pictures"] if "copy_of" in each]:
+        print(f"pictures not used, as they are copies: {some_of(copies)}")
     for warning in document["warnings"]:
         print(f"warning: {warning}")
     print(f"wrote calibration certificate {path}, valid until {document['expires'][:10]}")

@@ -17,6 +17,7 @@ from pathlib import Path
 from blender_scripts.contract.errors import InputError
 from generator.dataset.connectors import CONNECTORS
 from generator.dataset.folder import CARD, DATA, NSOART, SHARD, SHEET
+from generator.io.output_file import write_error
 from generator.soart.golden_reference import FILE, FOLDER
 
 
@@ -122,7 +123,7 @@ class Place:
 
     def write_error(self, error: OSError) -> InputError:
         """Return an InputError that names the target, to be raised in place of an OSError from writing."""
-        return InputError(f"{self.option}: expected a folder that can be written, got: {error.strerror}")
+        return write_error(self.option, error)
 
     def _kept(self) -> str:
         return f"the new dataset is in {self.building}: move it away, or the next command with this target deletes it"

@@ -15,7 +15,6 @@ interrupted or killed, the next one reuses the finished chunks; after an error t
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import json
@@ -36,7 +35,7 @@ from generator.dataset.contact_sheet import SheetRows, write_sheet
 from generator.dataset.folder import CARD, DATA, NSOART, shard_name
 from generator.dataset.labels import CLASSES
 from generator.dataset.place import Place
-from generator.io.output_file import check_folder
+from generator.io.output_file import FULL, check_folder
 from generator.soart.nsoart import GROUP_BY, group_of
 
 # Size of one Parquet file that the Hub recommends.
@@ -47,7 +46,6 @@ SHARD_GROUPS = 200
 ORIGINS = ("renders", "photographs", "copies")
 _SPOOL = "rows"
 # Errors of writing into an open file, which name no file. Another one without a name may be of an input.
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Kept(NamedTuple):
@@ -206,7 +204,7 @@ class DatasetWriter:
                 shutil.rmtree(self.building, ignore_errors=True)
         finally:
             self._place.release()
-        if isinstance(error, OSError) and error.filename is None and error.errno in _FULL:
+        if isinstance(error, OSError) and error.filename is None and error.errno in FULL:
             raise self._place.write_error(error) from None
 
     def begin(self, columns: Features) -> None:

@@ -33,7 +33,7 @@ from generator.doe.measuring import Measuring
 from generator.doe.row import Row, interleaved
 from generator.doe.spec import BLOCK, PATTERN, Factor, KindSpec, Spec, SplitSpec
 from generator.doe.spec_reader import read_spec
-from generator.io.output_file import check_file
+from generator.io.output_file import check_file, write_whole
 
 _WORLD = "world"
 # Sets part number and defects of the rows of a class in a split.
@@ -74,10 +74,9 @@ def run(options: argparse.Namespace) -> int:
     if options.world:
         spec = in_world(spec, options.world)
     text, notes = _made(spec, options.scenes)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = options.output.with_name(f".{options.output.stem[-60:]}.building.csv")
+    unfinished = options.output.with_name(f".{options.output.stem[-50:]}.building.csv")
     try:
-        unfinished.write_text(text, encoding="utf-8", newline="")
+        write_whole(unfinished, text.encode())
         manifest = read_manifest(unfinished, options.scenes)
         unfinished.replace(options.output)
     except InputError as error:

@@ -19,7 +19,7 @@ import tomli_w
 from blender_scripts.contract.connector import read_connector
 from blender_scripts.contract.errors import InputError
 from generator.io.number_option import whole_number
-from generator.io.output_file import check_folder
+from generator.io.output_file import check_folder, write_whole
 
 MOST = 999
 _ATTEMPTS = 20
@@ -79,8 +79,7 @@ def run(options: argparse.Namespace) -> int:
                 "or --overwrite"
             )
         for path, text in texts.items():
-            scratch.write_text(text, "utf-8")
-            scratch.replace(path)
+            write_whole(path, text.encode())
     finally:
         scratch.unlink(missing_ok=True)
     if left := sorted(set(options.out.glob("random_*.toml")) - set(texts)):

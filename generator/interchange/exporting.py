@@ -30,7 +30,7 @@ from generator.dataset.rows import MANIFEST_COLUMNS, ObjectRow, class_names, obj
 from generator.interchange import coco, image_folder, yolo
 from generator.interchange.exported import Export, Exported, Writer
 from generator.io.number_option import whole_number
-from generator.io.output_file import check_folder
+from generator.io.output_file import FULL, check_folder, write_error
 from generator.io.pictures import open_upright
 from generator.io.processes import processes
 from generator.io.wording import counted
@@ -113,8 +113,10 @@ def export(
         if place.exists():
             place.rmdir()
         building.rename(place)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(building, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise write_error(f"--to {to}", error) from None
         raise
     return result
 
@@ -135,7 +137,7 @@ def _make(building: Path, place: Path, to: Path) -> None:
             shutil.rmtree(building)
         building.mkdir(parents=True)
     except OSError as error:
-        raise InputError(f"--to {to}: expected a folder that can be written, got: {error.strerror}") from None
+        raise write_error(f"--to {to}", error) from None
 
 
 def _write(job: Export, workers: int | None) -> tuple[dict[str, int], int, Counter[str]]:

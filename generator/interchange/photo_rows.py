@@ -19,7 +19,7 @@ from generator.dataset.writer import Kept, Spool, encoded_png
 from generator.interchange.coco_masks import pixels_of
 from generator.interchange.labelled import Labelled, LabelledObject, kind_of
 from generator.interchange.locating_parts import Located, Locating, Place, moved_labels, place_of
-from generator.io.pictures import decoded, eight_bit, plain, upright, with_white
+from generator.io.pictures import decoded, eight_bit, pixels_sha256, plain, upright, with_white
 from generator.io.source_code import code_sha256
 from generator.soart import nsoart
 from generator.soart.golden_reference import check_ratio
@@ -239,12 +239,6 @@ def attach_images(
         complete.append(whole)
     schema = features(True, rules.extras, rules.masks).arrow_schema.remove_metadata()
     return spool.keep(name, key, {}, pa.Table.from_pylist(complete, schema=schema))
-
-
-def pixels_sha256(picture: Image.Image) -> str:
-    """Return the SHA-256 of a picture's size and pixels; a greyscale picture has that of the same picture in RGB."""
-    pixels = picture if picture.mode == "RGB" else picture.convert("RGB")
-    return hashlib.sha256(repr(pixels.size).encode() + pixels.tobytes()).hexdigest()
 
 
 def shown(photo: Photo, rules: Rules) -> tuple[Image.Image, bytes]:

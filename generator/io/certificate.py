@@ -167,6 +167,8 @@ def _covariance(rows: Any, parameters: Sequence[str], cameras: Mapping[str, Cali
     if not cameras or not set(parameters) <= known or len(set(parameters)) < len(parameters):
         unknown = sorted(set(parameters) - known)
         raise ValueError(f"no cameras, or parameters that are unknown or listed twice: {shown(unknown or parameters)}")
+    if not parameters:
+        raise ValueError("no parameters, so that the cameras' uncertainty is not stated")
     covariance = np.array(rows, float)
     if covariance.shape != (len(parameters),) * 2 or not np.isfinite(covariance).all():
         shape = " x ".join(map(str, covariance.shape))
@@ -175,6 +177,6 @@ def _covariance(rows: Any, parameters: Sequence[str], cameras: Mapping[str, Cali
     scale = np.where(deviations > 0.0, deviations, 1.0)
     correlation = covariance / np.outer(scale, scale)
     is_symmetric = np.allclose(correlation, correlation.T, 0.0, _ROUNDING)
-    if len(parameters) and not (is_symmetric and np.linalg.eigvalsh(correlation)[0] > -_ROUNDING):
+    if not (is_symmetric and np.linalg.eigvalsh(correlation)[0] > -_ROUNDING):
         raise ValueError("a covariance that is not symmetric, or has a negative variance along some direction")
     return covariance

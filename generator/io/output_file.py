@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
@@ -11,6 +12,8 @@ from blender_scripts.contract.output_path import check_parents, check_writable
 
 # Longest file name in bytes: the file system's limit, less the `.` and `.part` added to an unfinished file's name.
 LONGEST_NAME = 255 - len("..part")
+# Errors of a disk, a quota or a limit of a file's size that is reached.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def check_file(path: Path, option: str, suffixes: Sequence[str], inputs: Iterable[Path] = ()) -> None:
@@ -60,9 +63,45 @@ def check_folder(folder: Path, option: str, parents: int = 1) -> None:
     check_writable(folder, f"{option} {folder}")
 
 
+def write_error(place: str, error: OSError) -> InputError:
+    """Return an InputError that names a place, such as `--to DIR`, to be raised for an OSError from writing there."""
+    expected = "enough space for all files" if error.errno in FULL else "a folder that can be written"
+    return InputError(f"{place}: expected {expected}, got: {error.strerror}")
+
+
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file atomically: readers see either the old or the new content. Its folder is created if needed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
+    """Write a file atomically: readers see either the old or the new content. Its folder is created if needed.
+
+    Raises:
+        OSError: the file cannot be written; it names the file, and leaves nothing behind.
+    """
+    write_together({path: content})
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """Write files that belong together, each atomically, so that no old one stays beside a new one.
+
+    If the command is killed meanwhile, the last ones may be missing.
+
+    Args:
+        files: contents by path.
+
+    Raises:
+        OSError: a file cannot be written; it names the file. All are as before then.
+    """
+    unfinished = {path: path.with_name(f".{path.name}.part") for path in files}
+    try:
+        for path, content in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                unfinished[path].write_bytes(content)
+            except OSError as error:  # of an open file, Python states no name
+                raise OSError(error.errno, error.strerror, str(path)) from None
+        for path in list(files)[:0:-1]:
+            path.unlink(missing_ok=True)
+        for path, made in unfinished.items():
+            made.replace(path)
+    except BaseException:
+        for made in unfinished.values():
+            made.unlink(missing_ok=True)
+        raise

@@ -16,6 +16,7 @@ pictures alike.
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import io
 import os
 import re
@@ -383,6 +384,15 @@ def eight_bit(picture: Image.Image) -> Image.Image:
         grey = np.asarray(picture).astype(np.float64) / 257.0
         return Image.fromarray(grey.round().astype(np.uint8))
     return picture if picture.mode in ("RGB", "L") else picture.convert("RGB")
+
+
+def pixels_sha256(picture: Image.Image) -> str:
+    """Return the SHA-256, in hex, of a picture's size and pixels; a grey picture has that of the same picture in RGB.
+
+    Copies have it in common, whatever format or name their files have.
+    """
+    pixels = picture if picture.mode == "RGB" else picture.convert("RGB")
+    return hashlib.sha256(repr(pixels.size).encode() + pixels.tobytes()).hexdigest()
 
 
 def _brightest(values: np.ndarray) -> float:

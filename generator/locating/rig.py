@@ -44,6 +44,14 @@ def scale_note(certificate: Certificate | None) -> str:
     return f"{said}, expires {ends}"
 
 
+def expiry_warning(certificate: Certificate | None) -> str:
+    """Return the warning that every verdict carries if the certificate has expired; an empty text otherwise."""
+    if certificate is None or not certificate.is_expired():
+        return ""
+    ends = f"{certificate.expires:%Y-%m-%d}"
+    return f"calibration: certificate {certificate.path.name} expired on {ends}, so no conformity is stated"
+
+
 def check_views(certificate: Certificate, nominal: Entries, sizes: Mapping[str, tuple[int, int] | None]) -> None:
     """Check that a certificate contains the cameras that took the pictures.
 

@@ -13,10 +13,14 @@ import contextlib
 import json
 import math
 import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
 from blender_scripts.contract.connector import PICTURE_PX, SCENE_NAME, read_connector
@@ -27,9 +31,10 @@ from generator.doe.check import add_scenes_argument
 from generator.io.certificate import CalibratedCamera, Certificate, read_certificate
 from generator.io.checksum import sha256_of
 from generator.io.number_option import whole_number
-from generator.io.output_file import check_file, write_whole
+from generator.io.output_file import check_file, write_together
 from generator.io.photo_folder import photographs_in
-from generator.io.pictures import is_picture, open_picture
+from generator.io.pictures import is_picture, open_picture, pixels_sha256
+from generator.io.wording import some_of
 from generator.matching.fitting import Matched, Photo, match_photographs, photo_of
 from generator.matching.page import make_page
 from generator.matching.renders import Shot, write_scene
@@ -78,15 +83,9 @@ def run(options: argparse.Namespace) -> int:
     terminal = _named("--terminal", options.terminal, list(connector.terminal_names))
     if options.lighting is not None:
         _named("--lighting", options.lighting, list(connector.lightings))
-    photos = [photo_of(file, open_picture(file, str(file))) for file in files]
+    photos = _photographs(files)
     height, width = photos[0].pixels.shape[:2]
-    least, most = PICTURE_PX
-    if not (least <= min(height, width) and max(height, width) <= most):
-        raise InputError(f"{files[0]}: expected a photograph of {least} to {most} px a side, got {width} x {height} px")
-    for file, photo in zip(files, photos, strict=True):
-        if photo.pixels.shape[:2] != (height, width):
-            size = "{1} x {0}".format(*photo.pixels.shape)
-            raise InputError(f"{file}: expected {width} x {height} px, as the first photograph has, got {size} px")
+    copies = _copies(photos)
     if options.calibration and connector.cameras[options.camera].field_mm:
         raise InputError(
             f"--calibration {options.calibration}: expected a pinhole camera {options.camera} in {path}, got a "
@@ -108,14 +107,14 @@ def run(options: argparse.Namespace) -> int:
             if bar.disable:
                 sys.stderr.write(f"... {step}\n")
 
-        matched = match_photographs(photos, shot, lens, lens_sd, say)
+        matched = match_photographs([each for each in photos if each.name not in copies], shot, lens, lens_sd, say)
+        matched.left_out = {**copies, **matched.left_out}
         fitted_text = with_values(text, matched.values(), path.name)
         read_connector(write_scene(shot, "result", fitted_text))
     document = _document(matched, photos, files, options, certificate)
-    write_whole(options.output, fitted_text.encode())
     content = json.dumps(document, indent=1, allow_nan=False) + "\n"
-    write_whole(options.output.with_suffix(".json"), content.encode())
-    write_whole(options.output.with_suffix(".html"), make_page(matched, document).encode())
+    texts = {".toml": fitted_text, ".json": content, ".html": make_page(matched, document)}
+    write_together({options.output.with_suffix(suffix): text.encode() for suffix, text in texts.items()})
     _report(matched, options.output)
     return 0
 
@@ -130,9 +129,44 @@ def _files(given: list[Path]) -> list[Path]:
         else:
             got = "another kind of file" if path.exists() else "no such path"
             raise InputError(f"{path}: expected a photograph or a folder of them, got {got}")
+    first: dict[Path, Path] = {}
+    again = [str(file) for file in files if first.setdefault(file.resolve(), file) is not file]
+    if again:
+        sys.stderr.write(f"photographs that were given before, so that they count once: {some_of(again)}\n")
+    files = list(first.values())
     if not 1 <= len(files) <= MOST_PHOTOGRAPHS:
         raise InputError(f"PHOTO: expected 1 to {MOST_PHOTOGRAPHS} photographs, got {len(files)}")
     return files
+
+
+def _photographs(files: Sequence[Path]) -> list[Photo]:
+    """Open the photographs, all of one size. The name of a photograph is its file's, or if two have it, the path."""
+    count = Counter(file.name for file in files)
+    photos = []
+    for file in files:
+        photo = photo_of(file, open_picture(file, str(file)))
+        photos.append(photo if count[file.name] == 1 else replace(photo, name=str(file)))
+    height, width = photos[0].pixels.shape[:2]
+    least, most = PICTURE_PX
+    if not (least <= min(height, width) and max(height, width) <= most):
+        raise InputError(f"{files[0]}: expected a photograph of {least} to {most} px a side, got {width} x {height} px")
+    for file, photo in zip(files, photos, strict=True):
+        if photo.pixels.shape[:2] != (height, width):
+            size = "{1} x {0}".format(*photo.pixels.shape)
+            raise InputError(f"{file}: expected {width} x {height} px, as the first photograph has, got {size} px")
+    return photos
+
+
+def _copies(photos: Sequence[Photo]) -> dict[str, str]:
+    """Return why photographs are left out as copies, by name: their noise is that of the original, no other sample."""
+    first: dict[str, str] = {}
+    named = [(photo.name, pixels_sha256(Image.fromarray(photo.pixels))) for photo in photos]
+    originals = {name: first.setdefault(sha256, name) for name, sha256 in named}
+    return {
+        name: f"it has the same pixels as {original}, and a copy shows nothing more"
+        for name, original in originals.items()
+        if name != original
+    }
 
 
 def _named(option: str, name: str | None, offered: list[str]) -> str:
@@ -176,9 +210,10 @@ def _document(
     ratio, u = matched.camera.ratio, matched.camera.ratio * matched.camera.ratio_u
     listed = []
     for file, photo in zip(files, photos, strict=True):
-        entry: dict[str, Any] = {"file": file.name, "sha256": sha256_of(file)}
+        entry: dict[str, Any] = {"file": photo.name, "sha256": sha256_of(file)}
         pose = used.get(photo.name)
-        listed.append(entry | {"camera_matrix": None if pose is None else np.round(pose, 6).tolist()})
+        entry["camera_matrix"] = None if pose is None else np.round(pose, 6).tolist()
+        listed.append(entry | {"not_used": matched.left_out.get(photo.name)})
     return {
         "schema": SCHEMA,
         "scene": options.scene,

@@ -59,6 +59,7 @@ def merge_renders(folders: Sequence[Path], to: Path, mixed: bool) -> None:
         more = [f"and {len(problems) - _LISTED} more faults"] if len(problems) > _LISTED else []
         raise InputError([*problems[:_LISTED], *more, "copy the faulty folders again, or render their shards again"])
     target.create()
+    target.sweep()
     rows = [(each, run) for each in sources for run in each.finished.records]
     for each, run in tqdm(rows, "copying rows", unit="row", disable=not sys.stderr.isatty()):
         _copy(each.output, target, run)
@@ -118,14 +119,16 @@ def _check_together(sources: Sequence[Source], mixed: bool) -> Path:
 
 
 def _check_target(target: OutputFolder, sources: Sequence[Source]) -> None:
-    """Check that the folder to write holds nothing but files of an earlier merge of these shards."""
+    """Check that the folder to write holds nothing but files of an earlier merge of these shards, finished or not."""
     root = target.root
     if root.resolve() in {each.output.root.resolve() for each in sources}:
         raise InputError(f"--to {root}: expected a folder other than those of the shards, got the folder of a shard")
     known = {run for each in sources for run in each.finished.records}
+    unfinished = set(target.leftovers())
     found = [path for path in sorted(root.glob("*/*")) if path.parent.name in ("images", "masks", "records", *EXTRAS)]
-    foreign = [path for path in found if path.stem not in known]
-    others = [path for path in sorted(root.iterdir()) if path.name not in _OWN] if root.is_dir() else []
+    foreign = [path for path in found if path.stem not in known and path not in unfinished]
+    entries = sorted(set(root.iterdir()) - unfinished) if root.is_dir() else []
+    others = [path for path in entries if path.name not in _OWN]
     if foreign or others:
         got = (foreign or others)[0].relative_to(root)
         raise InputError(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
 from generator.io.number_option import whole_number
-from generator.io.output_file import check_file
+from generator.io.output_file import check_file, write_whole
 from generator.reporting.dataset_page import make_page
 from generator.reporting.overview import overview
 
@@ -45,10 +45,7 @@ def run(args: argparse.Namespace) -> int:
             f"{args.dataset}: an older dataset without {', '.join(absent)}: the page shows no such values; "
             "--renders DIR adds tilt_deg\n"
         )
-    page = make_page(data)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = args.output.with_name(f".{args.output.name}.building")
-    unfinished.write_text(page, encoding="utf-8")
-    unfinished.replace(args.output)
-    sys.stdout.write(f"wrote {args.output} ({len(page.encode()) / 1e6:.1f} MB)\n")
+    page = make_page(data).encode()
+    write_whole(args.output, page)
+    sys.stdout.write(f"wrote {args.output} ({len(page) / 1e6:.1f} MB)\n")
     return 0

@@ -253,7 +253,8 @@ def check_folder(run: Path, resume: bool, overwrite: bool, run_format: str, data
             run of this trainer although --overwrite was given.
     """
     check_place(run, None if resume else data)
-    if resume or not run.is_dir() or not any(run.iterdir()):
+    # A training that was killed at its start left only the unfinished config.json, which cannot be resumed.
+    if resume or not run.is_dir() or all(path.match(f".{CONFIG}.*.tmp") for path in run.iterdir()):
         return
     if not overwrite:
         raise InputError(

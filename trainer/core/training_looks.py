@@ -1,6 +1,6 @@
 """Photographs of a station, and pictures of a training dataset that show how its renders look, light by light."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from generator.io.checksum import sha256_of
+from generator.io.pictures import pixels_sha256
 from generator.verdict.measures import MEASURE_NAMES, measures_of
 from trainer.core.data import read_dataset
 from trainer.core.default_paths import dataset_facts
@@ -57,18 +58,30 @@ def open_photographs(
     """Open files by part and view; returns the pictures likewise, and name, view and SHA-256 of each file.
 
     Raises:
-        InputError: a picture cannot be read, or two files have the same content.
+        InputError: a picture cannot be read, or two files have the same pixels.
     """
     opened: dict[str, Mapping[str, Image.Image]] = {
         part: {view: open_picture(file, str(file)) for view, file in files.items()} for part, files in parts.items()
     }
     each_file = [(view, file) for files in parts.values() for view, file in files.items()]
     found = [{"file": file.name, "view": view, "sha256": sha256_of(file)} for view, file in each_file]
-    first: dict[str, Path] = {}
-    for (_, file), facts in zip(each_file, found, strict=True):
-        if (other := first.setdefault(facts["sha256"], file)) != file:
-            raise InputError(f"{file}: expected another photograph than {other}, got a copy of it")
+    refuse_copies((file, opened[part][view]) for part, files in parts.items() for view, file in files.items())
     return opened, found
+
+
+def refuse_copies(pictures: Iterable[tuple[Path, Image.Image]]) -> None:
+    """Refuse copies, which would count as further parts or views, whatever format or name their files have.
+
+    Args:
+        pictures: file and picture of each photograph.
+
+    Raises:
+        InputError: two of them have the same pixels.
+    """
+    first: dict[str, Path] = {}
+    for file, picture in pictures:
+        if (other := first.setdefault(pixels_sha256(picture), file)) != file:
+            raise InputError(f"{file}: expected another photograph than {other}, got a copy of it")
 
 
 def training_views(folder: Path) -> list[str]:

@@ -8,12 +8,14 @@ Parts are measured and judged as `trainer.predict` does, by the functions of `tr
 pin is the reference's value against the applied tolerance; a pin that is missing by the reference is NG.
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from PIL import Image
 from tqdm import tqdm
 
 from generator.io.checksum import sha256_of
@@ -22,6 +24,8 @@ from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.prediction import find_pictures
 from trainer.core.run_folder import REPORT
+from trainer.core.split import open_picture
+from trainer.core.training_looks import refuse_copies
 from trainer.gauge import prediction, reference_page
 from trainer.gauge.prediction import Bench
 from trainer.gauge.reference import Reference
@@ -97,7 +101,8 @@ def _photographed(bench: Bench, photos: Path, reference: Reference) -> tuple[dic
     """The picture files of the reference's parts, by part and view; names of photographed parts that it does not have.
 
     Raises:
-        InputError: a file belongs to no part, or the reference does not fit the photographs or the drawing.
+        InputError: a file belongs to no part, two files have the same pixels, or the reference does not fit the
+            photographs or the drawing.
     """
     parts, left, problems = prediction.grouped(bench, find_pictures([photos]))
     if left:
@@ -106,7 +111,15 @@ def _photographed(bench: Bench, photos: Path, reference: Reference) -> tuple[dic
     addresses = [each.address for each in bench.drawing.positions]
     if wrong := reference.problems(named, addresses):
         raise InputError([f"--reference: {each}" for each in wrong])
+    refuse_copies(_readable(file for files in named.values() for file in files.values()))
     return named, [Path(part).name for part in parts if part not in named]
+
+
+def _readable(files: Iterable[Path]) -> Iterator[tuple[Path, Image.Image]]:
+    """Yield file and picture; files that cannot be read are named when they are measured."""
+    for file in files:
+        with contextlib.suppress(InputError):
+            yield file, open_picture(file, str(file))
 
 
 def _measured(bench: Bench, parts: Mapping[str, Mapping[str, Path]]) -> list[dict[str, Any]]:
@@ -116,8 +129,8 @@ def _measured(bench: Bench, parts: Mapping[str, Mapping[str, Path]]) -> list[dic
         InputError: a picture cannot be read, or the certificate does not fit.
     """
     found = list(tqdm(prediction.outcomes(bench, parts), total=len(parts), unit="part", leave=False, disable=None))
-    if problems := [problem for one in found for problem in one.problems]:
-        raise InputError(problems)
+    if problems := dict.fromkeys(problem for one in found for problem in one.problems):
+        raise InputError(list(problems))
     return [one.verdict for one in found]
 
 

@@ -21,7 +21,7 @@ from generator.locating.factors import Factors
 from generator.locating.gauge import Gauge, Inspected, inspect_part, inspect_photograph
 from generator.locating.judge import CHARACTERISTICS
 from generator.locating.landmarks import queries
-from generator.locating.rig import check_views, scale_note
+from generator.locating.rig import check_views, expiry_warning, scale_note
 from generator.locating.sheet import draw_sheet, sentence
 from generator.verdict.envelope import Envelope, Verdict
 from trainer.core import adaptation, run_folder
@@ -103,6 +103,11 @@ class Bench:
             return dict(pictures)
         return {view: self.adaptation.apply(picture, view) for view, picture in pictures.items()}
 
+    def said(self, found: Inspected) -> str:
+        """Return the line on a part for the terminal: verdict and worst pin, and whether the certificate expired."""
+        late = "; certificate expired, no conformity stated" if expiry_warning(self.gauge.certificate) else ""
+        return f"{sentence(found, self.tolerance, self.replaced)}{late}"
+
     def document(self, found: Inspected, files: Mapping[str, Path], part: str) -> dict[str, Any]:
         """Make a part's entry of predictions.json; `found`: its inspection; `files`: its pictures' paths, by view."""
         envelope = Envelope(
@@ -115,8 +120,9 @@ class Bench:
             judged=list(self.options.judged),
             pins=found.pins,
         )
-        said = sentence(found, self.tolerance, self.replaced)
+        said = self.said(found)
         warnings = [*([adaptation.WARNING] if self.adaptation is not None else []), *filter(None, [self.assumed])]
+        warnings += filter(None, [expiry_warning(self.gauge.certificate)])
         warned = {"warnings": warnings} if warnings else {}
         more = found.document(self.drawing, self.options.judged)
         return envelope.to_json(part=part, sentence=said, **warned, **more)
@@ -126,7 +132,9 @@ class Bench:
         reasons = [f"file: {problem}" for problem in problems]
         known = {"model": self.model, "judged": list(self.options.judged)}
         envelope = Envelope(Verdict.INVALID, reasons, file=str(file), **known)  # type: ignore[arg-type]
-        return envelope.to_json(scale=scale_note(self.gauge.certificate))
+        warnings = list(filter(None, [expiry_warning(self.gauge.certificate)]))
+        warned = {"warnings": warnings} if warnings else {}
+        return envelope.to_json(**warned, scale=scale_note(self.gauge.certificate))
 
 
 def parse_judge(text: str | None) -> tuple[str, ...]:
@@ -315,7 +323,7 @@ def _of_part(bench: Bench, part: str, files: Mapping[str, Path]) -> Prediction:
         pictures = {each.name: Image.fromarray(each.pixels) for each in found.views} or pictures
     limits = bench.tolerance, bench.replaced
     sheet = draw_sheet(found, bench.drawing, pictures, *limits) if bench.options.sheets else None
-    line = f"{sentence(found, *limits)}  {part} ({', '.join(pictures)})"
+    line = f"{bench.said(found)}  {part} ({', '.join(pictures)})"
     return Prediction(place, bench.document(found, files, part), line, sheet)
 
 

@@ -20,7 +20,7 @@ from PIL import Image
 
 from blender_scripts.contract.errors import InputError
 from generator.__main__ import main
-from generator.augmenting.plan import proposal, read_plan
+from generator.augmenting.plan import SETTINGS, proposal, read_plan
 from generator.augmenting.relabel import moved_housing
 from generator.augmenting.transforms import left_half, mirrored, turned
 from generator.dataset.build import Options, build
@@ -331,6 +331,15 @@ def test_another_s_folder_is_left_alone(tmp_path, capsys):
     (tmp_path / "out/mine.txt").write_text("mine")
     assert run("apply", tmp_path / "plan.csv", "--to", tmp_path / "out") == 2
     assert "expected a new or empty folder" in capsys.readouterr().err
+
+
+def test_a_run_that_was_killed_while_it_wrote_its_settings_is_resumed(tmp_path):
+    picture(tmp_path / "in/a.png")
+    run("plan", tmp_path / "in", "-o", tmp_path / "plan.csv")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / f".{SETTINGS}.part").write_text('{"pl')
+    assert run("apply", tmp_path / "plan.csv", "--to", tmp_path / "out") == 0
+    assert not list((tmp_path / "out").glob(".*.part"))
 
 
 @pytest.mark.parametrize("part", rounds(1))

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -126,6 +127,36 @@ def test_camera_comes_out_as_it_was(made):
     blank, *seen = document["pictures"]
     assert (blank["file"], blank["points"]) == ("p00.bmp", 0) and not blank.keys() & {"rms_px", "tilt_deg"}
     assert len(seen) == 12 and all(picture["points"] > 20 and picture["rms_px"] < 0.2 for picture in seen)
+
+
+def test_copies_of_pictures_do_not_make_a_camera_more_certain(photos, made, tmp_path, capsys):
+    for path in photos.iterdir():
+        shutil.copyfile(path, tmp_path / path.name)
+    for number in range(8):
+        with Image.open(photos / f"p{number:02d}.png") as picture:
+            picture.save(tmp_path / f"q{number}.tif")
+    path = tmp_path.parent / "with_copies.json"
+    assert main(["calibrate", str(tmp_path), "--target", CHARUCO, "-o", str(path)]) == 0
+    known, found = (json.loads(each.read_text()) for each in (made, path))
+    assert found["u"] == known["u"]
+    copies = [picture for picture in found["pictures"] if "copy_of" in picture]
+    assert [(each["file"], each["copy_of"]) for each in copies] == [(f"q{i}.tif", f"p{i:02d}.png") for i in range(8)]
+    assert "pictures not used, as they are copies: q0.tif (of p00.png), " in capsys.readouterr().out
+
+
+def test_a_picture_of_two_cameras_is_refused(photos, tmp_path, capsys):
+    for name in ("center", "left"):
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            shutil.copyfile(photos / f"p{number:02d}.png", tmp_path / name / f"p{number}.png")
+    words = [f"{name}={tmp_path / name}" for name in ("center", "left")]
+    assert main(["calibrate", *words, "--target", CHARUCO, "-o", str(tmp_path / "rig.json")]) == 2
+    told = f"p0.png: expected a picture of its own by camera left, got a copy of {tmp_path / 'center' / 'p0.png'}"
+    assert told in capsys.readouterr().err
+    words = [f"{name}={tmp_path / 'center'}" for name in ("center", "left")]
+    assert main(["calibrate", *words, "--target", CHARUCO, "-o", str(tmp_path / "rig.json")]) == 2
+    assert "by camera left, got a copy of " in capsys.readouterr().err
+    assert not (tmp_path / "rig.json").exists()
 
 
 def test_a_certificate_expires(made):

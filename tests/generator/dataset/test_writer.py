@@ -133,7 +133,7 @@ def test_a_full_disk_is_an_error_that_names_the_folder(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(Path, "write_bytes", fail)
-    expected = pytest.raises(InputError, match=f"--to {to}: expected a folder that can be written, got: No space left")
+    expected = pytest.raises(InputError, match=f"--to {to}: expected enough space for all files, got: No space left")
     with expected if is_full else pytest.raises(OSError), DatasetWriter(to, tmp_path / "source") as writer:
         writer.spool.keep("train-0", "a", {})
     assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import errno
 import io
 import json
 import os
@@ -836,6 +837,20 @@ def test_linked_class_folders_are_read_and_empty_ones_named(tmp_path, capsys):
     assert import_(tmp_path / "in", "--format", "imagefolder", "--to", tmp_path / "set") == 0
     assert {row["label"] for row in rows_of(tmp_path / "set").values()} == {0, 2}
     assert "in: folders without files: NUKENG\n" in "".join(capsys.readouterr())
+
+
+def test_an_export_on_a_full_disk_names_the_folder_and_leaves_nothing(tmp_path, capsys, monkeypatch):
+    picture(tmp_path / "in/OK/a.png")
+    assert import_(tmp_path / "in", "--format", "imagefolder", "--to", tmp_path / "set") == 0
+
+    def full(path, content):
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))  # of an open file, Python states no name
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert export(tmp_path / "set", "--format", "imagefolder", "--to", tmp_path / "out") == 2
+    told = capsys.readouterr().err
+    assert told.endswith(f"--to {tmp_path / 'out'}: expected enough space for all files, got: File too large\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "set"]
 
 
 def test_an_export_without_a_picture_is_refused(tmp_path, capsys):

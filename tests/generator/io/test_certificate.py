@@ -35,6 +35,7 @@ TWO = {"parameters": ["center.f", "center.cx"]}
     [
         ({"schema": "pinsight-camera/2"}, "expected a calibration certificate of schema pinsight-camera/1"),
         ({"cameras": {}}, "no cameras"),
+        ({"parameters": [], "covariance": []}, "got no parameters, so that the cameras' uncertainty is not stated"),
         ({"cameras": {"center": {}}}, "no key 'width'"),
         ({"cameras": {"center": lens(matrix_rig=[0.0] * 3)}}, "not a rotation and a shift"),
         ({"cameras": {"center": lens(matrix_rig=np.diag([1.0, 1.0, -1.0, 1.0]).tolist())}}, "not a rotation and a"),

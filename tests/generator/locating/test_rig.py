@@ -12,7 +12,7 @@ from generator.locating.fit import FitLimits
 from generator.locating.gauge import inspect_part
 from generator.locating.locate import View, located, placing_deviations
 from generator.locating.measure import Correction, measure
-from generator.locating.rig import check_views, scale_note, station_cameras, with_camera_errors
+from generator.locating.rig import check_views, expiry_warning, scale_note, station_cameras, with_camera_errors
 from tests.generator.locating.certificates import SIZE, write_certificate
 from tests.generator.locating.exact_finder import ExactFinder, drawing_of, gauge_of, pictures_of
 
@@ -139,5 +139,7 @@ def test_the_note_names_the_certificate_until_it_expires(tmp_path):
     assert scale_note(valid).startswith(f"calibration certificate rig.json, SHA-256 {valid.sha256}, made 2026-01-02")
     assert "conformity" not in scale_note(valid)
     expired = certified(tmp_path, expires="2026-01-03T03:04:05Z")
+    assert expiry_warning(valid) == expiry_warning(None) == ""
+    assert expiry_warning(expired).endswith("certificate rig.json expired on 2026-01-03, so no conformity is stated")
     assert scale_note(expired).endswith("expired 2026-01-03: no conformity is stated")
     assert measures(expired) == pytest.approx(measures(valid))

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from blender_scripts.contract.connector import read_connector
+from blender_scripts.contract.errors import InputError
 from generator.__main__ import main
 from generator.dataset.connectors import nominal_connector
 from generator.matching.blur_kinds import Blur
@@ -55,19 +56,41 @@ def test_a_photograph_of_something_else_is_refused(change, words, rendered, tmp_
     assert not (tmp_path / "matched.toml").exists()
 
 
-def test_an_unlike_photograph_among_good_ones_is_named_and_left_out(rendered, tmp_path, capsys, monkeypatch):
+def test_an_unlike_photograph_and_a_copy_are_named_and_left_out(rendered, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("generator.matching.fitting.choose", lambda *_: Blur("none"))  # the blur is not the subject
     with Image.open(rendered / "images" / "plain_bent.png") as picture:
         picture.save(tmp_path / "good.png")
+        picture.convert("RGB").save(tmp_path / "good_copy.bmp")
         ImageOps.invert(picture.convert("RGB")).save(tmp_path / "other.png")
     words = ["--scene", "connector_3x9", "--lighting", "ring", "--marking", "numbers", "--workers", "1"]
     assert main(["match", str(tmp_path), *words, "-o", str(tmp_path / "matched.toml")]) == 0
-    assert "other.png: not used: it has only " in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "other.png: not used: it has only " in told
+    assert "good_copy.bmp: not used: it has the same pixels as good.png" in told
     listed = json.loads((tmp_path / "matched.json").read_text("utf-8"))["photographs"]
-    assert [(each["file"], each["camera_matrix"] is None) for each in listed] == [
-        ("good.png", False),
-        ("other.png", True),
+    assert [(each["file"], each["camera_matrix"] is None, each["not_used"] is None) for each in listed] == [
+        ("good.png", False, True),
+        ("good_copy.bmp", True, False),
+        ("other.png", True, False),
     ]
+
+
+def test_copies_are_not_fitted_and_photographs_of_one_name_are_told_apart(tmp_path, capsys, monkeypatch):
+    """A copy has the original's noise: as a repeat of its place it would say that the sensor has none."""
+    given = []
+
+    def fit(photos, *_):
+        given.extend(photo.name for photo in photos)
+        raise InputError("PHOTO: expected nothing more")
+
+    monkeypatch.setattr("generator.matching.match.match_photographs", fit)
+    for name, grey in (("a/p.png", 20), ("b/p.png", 30), ("a/q.png", 20), ("b/r.tif", 30)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (64, 32), grey).save(tmp_path / name)
+    words = ["--scene", "connector_3x9", "-o", str(tmp_path / "matched.toml")]
+    assert main(["match", str(tmp_path / "a"), str(tmp_path / "b"), str(tmp_path / "a" / "p.png"), *words]) == 2
+    assert given == [str(tmp_path / "a" / "p.png"), str(tmp_path / "b" / "p.png")]
+    assert f"given before, so that they count once: {tmp_path / 'a' / 'p.png'}\n" in capsys.readouterr().err
 
 
 def test_outputs_beside_the_scene_overwrite_no_input(tmp_path, capsys, monkeypatch):

@@ -19,7 +19,7 @@ from generator.__main__ import main
 from generator.io.checksum import sha256_of
 from generator.io.shard import Shard, shard_of
 from generator.rendering.shards import Finished
-from tests.conftest import ROOT, SCENES, folder_bytes
+from tests.conftest import ROOT, SCENES, assert_same_files, folder_bytes
 from tests.generator.rendering.test_render import NAMES, small_manifest
 
 
@@ -97,6 +97,30 @@ def test_merged_shards_are_the_folder_of_one_machine(shards: Path) -> None:
     for _ in range(2):  # a second merge finds all files in place
         assert merge(shards, names=("b", "a")) == 0
         assert folder_bytes(shards / "merged") == folder_bytes(shards / "whole")
+
+
+@pytest.mark.parametrize(
+    "left", [f"records/.{NAMES[1]}.json.{{}}.tmp", "images/.a.png.{}.tmp", ".manifest_paths.json.{}.tmp"]
+)
+def test_an_interrupted_merge_is_resumed(shards: Path, left: str, tmp_path: Path) -> None:
+    for name, content in folder_bytes(shards / "whole").items():
+        if name.startswith("images/") or name.endswith(f"{NAMES[0]}.json"):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes(content)
+    unfinished = tmp_path / left.format(17795)  # what kill -9 leaves: the id is that of the killed process
+    unfinished.parent.mkdir(exist_ok=True)
+    unfinished.write_bytes(b"{")
+    assert merge(shards, to=str(tmp_path)) == 0
+    assert_same_files(tmp_path, shards / "whole")
+
+
+def test_the_rest_of_an_interrupted_copy_is_no_scene_file(tmp_path: Path) -> None:
+    output = OutputFolder(tmp_path)
+    left = tmp_path / "scenes" / "table" / ".a.png.17795.tmp"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    output.sweep()
+    assert not left.exists()
 
 
 def damage(folder: Path, what: str) -> str:

@@ -115,7 +115,13 @@ def test_a_certificate_is_named_and_its_covariance_enters_u(gauge_run, tmp_path,
     assert sum(pin["u_dx_mm"] for pin in one["pins"]) > 1.1 * sum(pin["u_dx_mm"] for pin in nominal["pins"])
     _, (late,) = predicted(gauge_run, tmp_path, "--calibration", str(rig(expires="2026-01-03T00:00:00Z")))
     assert late["pins"] == one["pins"] and late["scale"].endswith("expired 2026-01-03: no conformity is stated")
-    assert "rig.json: expired on 2026-01-03, so no conformity is stated." in "".join(capsys.readouterr())
+    told = "".join(capsys.readouterr())
+    assert "rig.json: expired on 2026-01-03, so no conformity is stated." in told
+    assert late["warnings"] == [
+        "calibration: certificate rig.json expired on 2026-01-03, so no conformity is stated"
+    ] and not one.get("warnings")
+    assert late["sentence"] == f"{one['sentence']}; certificate expired, no conformity stated"
+    assert f"{late['sentence']}  " in told
 
 
 def test_certificates_that_do_not_fit_are_refused(gauge_run, tmp_path, exact, rig, capsys):
@@ -125,8 +131,9 @@ def test_certificates_that_do_not_fit_are_refused(gauge_run, tmp_path, exact, ri
         ({"cameras": dict.fromkeys(VIEWS, _stated(rig(), height=512))}, "512 x 512 px, got 256 x 128 px"),
     ):
         file = rig(**{**other, "parameters": ["top.f"], "covariance": [[1.0]]})
-        assert predicted(gauge_run, tmp_path, "--calibration", str(file))[0] == 2
-        assert said in capsys.readouterr().err
+        names = ("part7_center.png", "part7_top.png", "part8_center.png", "part8_top.png")
+        assert predicted(gauge_run, tmp_path, "--calibration", str(file), names=names)[0] == 2
+        assert capsys.readouterr().err.count(said) == (2 if "px" in said else 1)  # of two cameras, but not of each part
 
 
 def _stated(file, **other):
