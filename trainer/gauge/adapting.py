@@ -34,9 +34,8 @@ from trainer.gauge.gates import FOLDER as GATES_FOLDER
 from trainer.gauge.prediction import CONNECTORS, Bench
 from trainer.gauge.reference import Reference
 from trainer.gauge.reference_file import read_reference
-from trainer.gauge.run import factors_of, load_config, load_run, save_uncertainty
+from trainer.gauge.run import factors_of, load_config, load_run, save_uncertainty, tie
 from trainer.gauge.station_parts import Candidate, Pictures, SeenPart, at_scale, candidates, changed, see, widened
-from trainer.gauge.ties import tie
 
 # Files of a run that an adapted one keeps as they are. The training's results stay behind: they do not hold for it.
 _KEPT = (CONFIG, CONNECTORS, factors.FILE, likeness.FILE, GATES_FOLDER)

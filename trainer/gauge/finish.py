@@ -22,8 +22,7 @@ from trainer.gauge.likeness import learn_likeness
 from trainer.gauge.measuring import captures_of, measure_captures, table_of
 from trainer.gauge.network import GaugeNetwork
 from trainer.gauge.picture import GaugeData, Picture
-from trainer.gauge.run import factors_of, save_uncertainty
-from trainer.gauge.ties import tie
+from trainer.gauge.run import factors_of, save_uncertainty, tie
 from trainer.gauge.uncertainty import learn_uncertainty
 
 # A position counts as displaced in training where tips lie at least this far from their nominal place, mm, in as many

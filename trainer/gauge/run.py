@@ -198,11 +198,21 @@ def load_config(run: Path) -> tuple[GaugeConfig, TrainingConfig, float]:
 
 
 def save_uncertainty(run: Path, found: Uncertainty, errors: ValidationErrors | None) -> None:
-    """Write `found` into RUN/uncertainty.json and `errors`, unless None, into RUN/errors.npz; `ties.tie` ties them."""
+    """Write `found` into RUN/uncertainty.json and `errors`, unless None, into RUN/errors.npz; `tie` ties them."""
     write_json(run / UNCERTAINTY, asdict(found))
     (run / factors.FILE).unlink(missing_ok=True)
     if errors is not None:
         errors.save(run)
+
+
+def tie(run: Path) -> None:
+    """Tie RUN/uncertainty.json to the run's weights, errors, gates and likeness (`trainer.gauge.ties`); call it last.
+
+    Raises:
+        InputError: uncertainty.json is missing or damaged.
+    """
+    stated = read_json(run / UNCERTAINTY, "the uncertainty of a gauge's run")
+    write_json(run / UNCERTAINTY, ties.tied(run, run / BEST, stated))
 
 
 def load_run(run: Path) -> GaugeRun:
@@ -216,7 +226,7 @@ def load_run(run: Path) -> GaugeRun:
     tensors, _ = read_tensors(run / BEST)
     load_weights(network, tensors, str(run / BEST))
     stated = read_json(run / UNCERTAINTY, "the uncertainty of a gauge's run")
-    ties.check(run, stated)
+    ties.check(run, run / BEST, stated)
     stated = {key: value for key, value in stated.items() if key not in ties.KEYS}
     if stated.keys() >= set(_OF_OLD):  # a run of an earlier version: one factor for dx and dy, and for all cameras
         aside, height, aside_alone, height_alone = (stated.pop(name) for name in _OF_OLD)

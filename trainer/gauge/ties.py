@@ -11,28 +11,23 @@ from typing import Any
 from generator.io.checksum import sha256_of
 from generator.locating import factors, likeness
 from trainer.core.errors import InputError
-from trainer.core.run_folder import BEST, read_json, write_json
-from trainer.gauge.gates import FOLDER
 
 UNCERTAINTY = "uncertainty.json"
 KEYS = _WEIGHTS, _FILES = "weights_sha256", "files"
+_GATES = "*/*/gates.npz"  # in a folder for each view
 
 
-def tie(run: Path) -> None:
-    """Add the SHA-256 of the run's weights, errors, gates and likeness to RUN/uncertainty.json; call it last.
-
-    Raises:
-        InputError: uncertainty.json is missing or damaged.
-    """
-    stated = read_json(run / UNCERTAINTY, "the uncertainty of a gauge's run")
-    write_json(run / UNCERTAINTY, {**stated, _WEIGHTS: sha256_of(run / BEST), _FILES: _found(run)})
+def tied(run: Path, weights: Path, stated: Mapping[str, Any]) -> dict[str, Any]:
+    """Return uncertainty.json's content `stated` with the SHA-256 of the run's weights, errors, gates, likeness."""
+    return {**stated, _WEIGHTS: sha256_of(weights), _FILES: _found(run)}
 
 
-def check(run: Path, stated: Mapping[str, Any]) -> None:
+def check(run: Path, weights: Path, stated: Mapping[str, Any]) -> None:
     """Check that the run's weights, errors, gates and likeness are those that uncertainty.json states.
 
     Args:
-        run: the run's folder, with its weights.
+        run: the run's folder.
+        weights: file of its weights.
         stated: content of uncertainty.json; if it has no key `weights_sha256`, as in runs of earlier versions, nothing
             is checked.
 
@@ -45,11 +40,11 @@ def check(run: Path, stated: Mapping[str, Any]) -> None:
         run / UNCERTAINTY,
         f"`python -m trainer.gauge --data DATASET --out {run} --resume` writes these files",
     )
-    weights, files = (stated.get(key) for key in KEYS)
-    if weights != (own := sha256_of(run / BEST)):
+    digest, files = (stated.get(key) for key in KEYS)
+    if digest != (own := sha256_of(weights)):
         raise InputError(
-            f"{place} {_WEIGHTS}: expected that of {BEST} beside it, {own}, got {weights}: one of the two files is of "
-            f"another run; {again}"
+            f"{place} {_WEIGHTS}: expected that of {weights.name} beside it, {own}, got {digest}: one of the two "
+            f"files is of another run; {again}"
         )
     if not isinstance(files, dict):
         raise InputError(f"{place} {_FILES}: expected the SHA-256 of the run's files by name, got {files!r}; {again}")
@@ -66,5 +61,5 @@ def check(run: Path, stated: Mapping[str, Any]) -> None:
 
 def _found(run: Path) -> dict[str, str]:
     """SHA-256 of the files, beside uncertainty.json and weights, that verdicts follow from, by path in the run."""
-    paths = [run / factors.FILE, run / likeness.FILE, *sorted((run / FOLDER).glob("*/gates.npz"))]
+    paths = [run / factors.FILE, run / likeness.FILE, *sorted(run.glob(_GATES))]
     return {path.relative_to(run).as_posix(): sha256_of(path) for path in paths if path.is_file()}

@@ -30,8 +30,7 @@ from trainer.gauge.finder import TorchFinder
 from trainer.gauge.gates import load_gates
 from trainer.gauge.limits import connector_tolerance, replaced
 from trainer.gauge.network import GaugeNetwork
-from trainer.gauge.run import GaugeConfig, TrainingConfig, Uncertainty, load_run, save_config, save_uncertainty
-from trainer.gauge.ties import tie
+from trainer.gauge.run import GaugeConfig, TrainingConfig, Uncertainty, load_run, save_config, save_uncertainty, tie
 
 VIEWS = ("center", "top")
 # 24 validation parts that look alike, with errors of three times the stated standard deviation.
