@@ -19,7 +19,7 @@ from generator.io.given_once import GivenOnce
 from trainer.core import settings
 from trainer.core.errors import InputError
 from trainer.core.options import add_device, device_of, main_of, number, parser_with_example
-from trainer.core.run_folder import check_place, format_of
+from trainer.core.run_folder import check_place
 from trainer.florence2.run import DRAWN_TEXTS
 from trainer.run_kinds import RunKind, run_kind
 
@@ -201,8 +201,7 @@ def _by_reference(args: argparse.Namespace, kind: RunKind, out: Path) -> None:
     from trainer.gauge import against_reference
     from trainer.gauge.prediction import Options, parse_judge
 
-    # A run whose config.json cannot be read counts as a ViT: the gauge's reader says why it cannot.
-    if kind is not RunKind.GAUGE and format_of(args.model) is not None:
+    if kind is not RunKind.GAUGE:
         raise InputError(f"--reference applies to gauges only; {args.model} is the run of a {kind}")
     part = {name: getattr(args, name) for name in ("scene", "housing", "terminal", "camera")}
     tolerance = next(iter(_tolerances(args.tolerance).values()), {})

@@ -45,7 +45,6 @@ SHARD_GROUPS = 200
 # Where a picture can come from, in the order of the card's table.
 ORIGINS = ("renders", "photographs", "copies")
 _SPOOL = "rows"
-# Errors of writing into an open file, which name no file. Another one without a name may be of an input.
 
 
 class Kept(NamedTuple):

@@ -33,7 +33,7 @@ from generator.doe.measuring import Measuring
 from generator.doe.row import Row, interleaved
 from generator.doe.spec import BLOCK, PATTERN, Factor, KindSpec, Spec, SplitSpec
 from generator.doe.spec_reader import read_spec
-from generator.io.output_file import check_file, write_whole
+from generator.io.output_file import check_file, write_error, write_whole
 
 _WORLD = "world"
 # Sets part number and defects of the rows of a class in a split.
@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
     text, notes = _made(spec, options.scenes)
     unfinished = options.output.with_name(f".{options.output.stem[-50:]}.building.csv")
     try:
-        write_whole(unfinished, text.encode())
+        _write(text, unfinished, options.output)
         manifest = read_manifest(unfinished, options.scenes)
         unfinished.replace(options.output)
     except InputError as error:
@@ -107,6 +107,14 @@ def in_world(spec: Spec, world: str) -> Spec:
         raise InputError(f"--world: expected a SPEC without the factor {_WORLD}, got {spec.path.name}, which has one")
     whole = Factor((_WORLD,), ((world,),))
     return replace(spec, splits=tuple(replace(split, factors=(*split.factors, whole)) for split in spec.splits))
+
+
+def _write(text: str, unfinished: Path, output: Path) -> None:
+    """Write a manifest under the name `unfinished`; messages name `output`."""
+    try:
+        write_whole(unfinished, text.encode())
+    except OSError as error:
+        raise write_error(f"-o {output}", error) from error
 
 
 def _as_in_spec(problems: Sequence[str], name: str, text: str, spec: Spec) -> list[str]:

@@ -42,6 +42,11 @@ def dataset_name(folder: Path) -> str:
     return f"{whole.parent.name}/{whole.name}" if whole.name.lower() == "dataset" and whole.parent.name else whole.name
 
 
+def names_same_dataset(known: str, shown: str) -> bool:
+    """Return whether a name that a file holds is `shown`, from `dataset_name`; earlier versions wrote its last part."""
+    return known in (shown, shown.rpartition("/")[2])
+
+
 @lru_cache(maxsize=64)
 def _names_in(folder: Path, changed_ns: int) -> Mapping[str, list[str]]:
     """The names in a folder by their folded form; `changed_ns` tells a folder from the same one before a change."""

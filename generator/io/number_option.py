@@ -10,7 +10,7 @@ from blender_scripts.contract.errors import shown
 def whole_number(text: str) -> int:
     """Return the whole number that an option's text stands for; raises ArgumentTypeError if it stands for none."""
     try:
-        return int(text)
+        return int(plain_number(text))
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected a whole number, got {shown(text)}") from None
 
@@ -22,11 +22,16 @@ def number(text: str) -> float:
         ArgumentTypeError: it stands for no number.
     """
     try:
-        if "_" in text:  # Python reads 0_8 as 8
-            raise ValueError(text)
-        return float(text)
+        return float(plain_number(text))
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected a number, got {shown_number(text)}") from None
+
+
+def plain_number(text: str) -> str:
+    """Return a number's text; raises ValueError if it has an underscore: Python reads 0_8 as 8."""
+    if "_" in text:
+        raise ValueError(text)
+    return text
 
 
 def shown_number(text: str) -> str:

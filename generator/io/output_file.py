@@ -87,7 +87,7 @@ def write_together(files: Mapping[Path, bytes]) -> None:
         files: contents by path.
 
     Raises:
-        OSError: a file cannot be written; it names the file. All are as before then.
+        OSError: a file cannot be written; it names the file. If its content could not be, all are as before.
     """
     unfinished = {path: path.with_name(f".{path.name}.part") for path in files}
     try:

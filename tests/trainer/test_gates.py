@@ -111,7 +111,7 @@ def test_a_run_without_gates_judges_nothing_until_an_evaluation_has_made_them(
         assert one["verdict"] == "INVALID" and any(reason.startswith("gates: ") for reason in one["reasons"])
     assert evaluate(["--model", str(run), "--data", str(tiny_dataset), "--out", str(tmp_path / "out")]) == 0
     assert (
-        "has no gates (limits that tell which pictures cannot be judged): learning them now from"
+        "lacks gates of its own (limits that tell which pictures cannot be judged): learning them now from"
         in capsys.readouterr().out
     )
     assert have(run)

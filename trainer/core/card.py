@@ -102,12 +102,11 @@ def header(
 
 def dataset_settings(folder: Path) -> dict[str, Any]:
     """Return the build settings in the card (README.md) of a dataset's folder; {} if Pinsight did not write it."""
-    from huggingface_hub import DatasetCard
+    from generator.dataset.card_header import read_settings
 
     try:
-        written = DatasetCard((folder / "README.md").read_text(encoding="utf-8")).data.to_dict()  # type: ignore[no-untyped-call]
-        return dict(written[PINSIGHT])
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_settings((folder / "README.md").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return {}  # a dataset of another program, or without a card
 
 

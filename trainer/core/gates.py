@@ -60,7 +60,8 @@ class Gates:
         with as_input_error():
             pictures = PictureGates.load(run)
         foreign = _foreign(run, weights)
-        features = _read(run / FEATURES) if (run / FEATURES).is_file() and FEATURES not in foreign else None
+        has_them = (run / FEATURES).is_file() and (run / weights).is_file()
+        features = _read(run / FEATURES) if has_them and FEATURES not in foreign else None
         return cls(None if picture_gates.FILE in foreign else pictures, features, foreign)
 
     @property
@@ -170,11 +171,12 @@ def _foreign(run: Path, weights: str) -> tuple[str, ...]:
     if not ((run / FEATURES).is_file() and (run / weights).is_file()):
         return ()
     _, stated = run_folder.read_tensors(run / FEATURES)
-    learned = stated.get(_WEIGHTS)
-    found = [FEATURES] if learned not in (None, sha256_of(run / weights)) else []
-    # Whatever states other weights than the best is no witness of the other file.
     best, pictures = run / run_folder.BEST, run / picture_gates.FILE
-    if _PICTURES in stated and pictures.is_file() and best.is_file() and learned == sha256_of(best):
+    digests = {path: sha256_of(path) for path in {run / weights, best} if path.is_file()}
+    learned = stated.get(_WEIGHTS)
+    found = [FEATURES] if learned not in (None, digests[run / weights]) else []
+    # Whatever states other weights than the best is no witness of the other file.
+    if _PICTURES in stated and pictures.is_file() and learned is not None and learned == digests.get(best):
         found += [picture_gates.FILE] if stated[_PICTURES] != sha256_of(pictures) else []
     return tuple(found)
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, TypeAdapter, Validati
 from pydantic.fields import FieldInfo
 
 from blender_scripts.contract.errors import shown
-from generator.io.number_option import shown_number
+from generator.io.number_option import plain_number, shown_number
 from trainer.core.errors import InputError
 
 # Values of --rows: which rows of a dataset are used (`row_facts.kept_rows`).
@@ -175,7 +175,8 @@ class Setting(NamedTuple):
         """Return the value that the text of an option stands for; raises ArgumentTypeError if it is not accepted."""
         try:
             kinds = get_args(self.kind)
-            value = tuple(map(kinds[0], text.split(","))) if kinds else self.kind(text)
+            given = plain_number(text) if {self.kind, *kinds} & {int, float} else text
+            value = tuple(map(kinds[0], given.split(","))) if kinds else self.kind(given)
             checked: TypeAdapter[Any] = TypeAdapter(Annotated[self.kind, Strict(), *self.field.metadata])  # type: ignore[arg-type]
             return checked.validate_python(value)
         except ValueError:

@@ -76,10 +76,13 @@ def refuse_copies(pictures: Iterable[tuple[Path, Image.Image]]) -> None:
         pictures: file and picture of each photograph.
 
     Raises:
-        InputError: two of them have the same pixels.
+        InputError: two of them have the same pixels, and show anything.
     """
     first: dict[str, Path] = {}
     for file, picture in pictures:
+        pixels = np.asarray(picture.convert("RGB"))
+        if (pixels == pixels[0, 0]).all():
+            continue  # black or burnt out as a whole: other checks refuse it
         if (other := first.setdefault(pixels_sha256(picture), file)) != file:
             raise InputError(f"{file}: expected another photograph than {other}, got a copy of it")
 

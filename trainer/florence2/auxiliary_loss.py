@@ -8,7 +8,8 @@ the square of the picture that one picture token represents.
 - *attention*: while the decoder writes a location of a box, its last two layers should attend to the box's cells.
 - *measure*: each pin's cell should state the pin's displacement and presence: see `trainer.core.pin_measures`.
 - *regions*: the decoder names what a given box contains: see `trainer.florence2.regions`.
-- *good pins*: a second, forced answer lists the boxes of the OK pins: about 100 locations; the usual answer has 8.
+- *good* (list of pins): a second, forced text lists the boxes of all pins, or with --region-weight 0 of the OK pins:
+  about 100 locations; the usual answer has 8.
 
 The trained model is a plain Florence-2.
 """

@@ -57,7 +57,7 @@ class Collator:
         self.mean = torch.tensor(pictures.image_mean).reshape(3, 1, 1)
         self.std = torch.tensor(pictures.image_std).reshape(3, 1, 1)
         self.vocabulary, self.classes, self.size = vocabulary, tuple(classes), size
-        # With OK among the labels, for the auxiliary loss's list of OK pins.
+        # With OK among the labels, for lists of pins and classes of regions.
         self.all_words = Vocabulary(processor.tokenizer, classes)
 
     def inputs(self, pixels: Tensor) -> dict[str, Tensor]:

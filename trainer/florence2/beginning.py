@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -62,6 +63,7 @@ def settings_of(args: argparse.Namespace) -> DetectionConfig:
             "to fine-tune a published one, give --model florence-community/Florence-2-base-ft"
         )
     elif given["model"] != TINY:
+        _note_regions(given)
         given = {**DetectionConfig.published(mode), **given}
     problems = []
     if "longest_side" in given and given.get("model", TINY) != TINY:
@@ -94,6 +96,19 @@ def settings_of(args: argparse.Namespace) -> DetectionConfig:
     if problems:
         raise InputError(problems)
     return DetectionConfig(**given)
+
+
+def _note_regions(given: Mapping[str, Any]) -> None:
+    """Print what a training that begins with an own run's model does not keep, unless the options `given` keep it."""
+    try:
+        settings, detector = load_config(Path(given["model"]).parent)
+    except InputError:
+        return  # another model
+    if detector.pins and not (given.get("scaffold") and given.get("region_weight")):
+        say(
+            f"--model {given['model']}: found boxes will not be read again, as this model does; to keep that, give "
+            f"--scaffold {settings.scaffold:g} --region-weight {settings.region_weight:g}"
+        )
 
 
 def resumed_settings(args: argparse.Namespace) -> tuple[DetectionConfig, Detector]:

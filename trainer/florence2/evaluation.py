@@ -223,8 +223,8 @@ def _learn_gates(run: Path, inspector: Inspector, folder: Path) -> None:
     except InputError:
         return
     say(
-        f"{run} has no gates (limits that tell which pictures cannot be judged): learning them now from the splits "
-        f"train and validation of {folder}"
+        f"{run} lacks gates of its own (limits that tell which pictures cannot be judged): learning them now from the "
+        f"splits train and validation of {folder}"
     )
     gates.learn(run, inspector.model, inspector.collator, splits)
 

@@ -1,6 +1,7 @@
 """Training pictures of a detector: the rows that train, and batches of these."""
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -19,6 +20,10 @@ from trainer.vit.network.model import OK_CLASS
 # Side of a close-up in px, and close-ups per picture: together a quarter of a picture of 256 x 128 px.
 CLOSE_UP_PX = 64
 CLOSE_UPS = 2
+NO_GOOD_BOXES = (
+    "the training pictures have no boxes of good pins: found boxes are not read again (--region-weight), their "
+    "confidences come from the answers alone"
+)
 
 
 class Examples:
@@ -48,12 +53,23 @@ class Examples:
         self.split = data.splits["train"]
         self.rows = training_rows(self.split, config.digits, config.digits_share, config.limit, config.seed)
 
-    @property
+    @cached_property
     def most_pins(self) -> int:
-        """Largest number of boxes of pins in a training picture, at most `MOST_PINS`; 0 if no regions are learned."""
+        """Largest number of boxes of pins in a training picture, at most `MOST_PINS`; 0 if no regions are learned.
+
+        None are learned with --region-weight 0 or --scaffold 0, or if no training picture has the box of a good pin,
+        which is printed: nothing would then teach that a box is no defect.
+        """
         if not self.config.reads_regions:
             return 0
-        return min(MOST_PINS, max(len(self.split.truths[row].pins) for row in self.rows))
+        shown = [self.split.truths[row].pins for row in self.rows]
+        if not any(pin.label == OK_CLASS for pins in shown for pin in pins):
+            say(NO_GOOD_BOXES)
+            return 0
+        most = max(map(len, shown))
+        if most > MOST_PINS:
+            say(f"a training picture has {most} boxes: a list of pins has at most {MOST_PINS} of them")
+        return min(MOST_PINS, most)
 
     def measure_scale(self) -> Tensor | None:
         """Return (3,) the standard deviations in mm of the pins' dx, dy and retraction; None: none are learned.
@@ -95,13 +111,13 @@ class Examples:
             ]
             size, grid = (side, side), (side // self.cell, side // self.cell)
         has_auxiliary = self.config.scaffold > 0
-        some: Listed = "all" if self.config.reads_regions else "good"
+        some: Listed = "all" if self.most_pins else "good"
         listed = some if has_auxiliary else "none"
         batch = self.collator(samples, listed).to(self.device)
         if not has_auxiliary:
             return batch, None
         cells = cell_targets(samples, self.ok, grid, size)
-        learned = self.config.reads_regions
+        learned = self.most_pins > 0
         regions = drawn_regions(samples, self.ok, self.data.size, generator) if learned else NO_REGIONS
         found = (*cells, *places(_in_view(samples), size, self.cell), *regions)
         return batch, Targets(*(each.to(self.device) for each in found))

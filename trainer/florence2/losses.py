@@ -142,6 +142,8 @@ class DetectionLosses(nn.Module):
         if self.region_weight:  # the list is generated, too, and must end
             taught |= listed == self.end
         labels = torch.where(taught & (listed >= 0), listed, IGNORED)
+        if not (labels != IGNORED).any():  # no picture of the batch has such a pin
+            return states.sum() * 0
         return self.spread_loss(out.logits, labels) + self._guide_loss(maps, labels, batch)
 
     def spread_loss(self, logits: Tensor, labels: Tensor) -> Tensor:

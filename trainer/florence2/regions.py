@@ -57,7 +57,9 @@ def drawn_regions(samples: Sequence[Sample], ok: int, size: tuple[int, int], gen
     """
     boxes, classes = [], []
     for sample in samples:
-        defects = sample.in_answer.nonzero()[:, 0][:MOST_DEFECTS]
+        defects = sample.in_answer.nonzero()[:, 0]
+        if len(defects) > MOST_DEFECTS:  # each of them in some epoch
+            defects = defects[torch.randperm(len(defects), generator=generator)[:MOST_DEFECTS]]
         good = (sample.categories == ok).nonzero()[:, 0]
         good = good[torch.randperm(len(good), generator=generator)]
         chosen = torch.cat([defects, good])[:MOST]

@@ -52,6 +52,8 @@ def _shares(one: Capture, data: GaugeData) -> np.ndarray:
         if first.present[index] and each is not None and each.dx_mm is not None
     }
     pins = list(stated)
+    if not pins:
+        return np.zeros(0)
     nominal, floor = queries.marks[pins], queries.besides[pins]
     straight = nominal + np.array(list(stated.values())).reshape(-1, 3)
     tips, sure = _places(one, 0, pins, straight, (_STATED, _STATED, _OPEN))

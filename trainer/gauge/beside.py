@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from generator.io.file_names import names_same_dataset
 from generator.verdict.envelope import Verdict, overall
 from trainer.core import results_folder
 from trainer.core.errors import InputError
@@ -45,7 +46,7 @@ def read_classifier(folder: Path, data: str) -> Classifier:
     """
     document = results_folder.read(folder / EVALUATION, "a ViT's evaluation", model=str, data=str)
     path = folder / PREDICTIONS
-    if document["data"] not in (data, Path(data).name):  # earlier versions wrote the folder's own name only
+    if not names_same_dataset(document["data"], data):
         raise InputError(
             f"{folder / EVALUATION}: expected an evaluation of a dataset named {data}, got one of {document['data']}"
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from generator.io.file_names import names_same_dataset
 from trainer.core import frozen_threshold, max_escape, operating_tables, run_folder, verdict_shares
 from trainer.core.card import LIMITS, Result, header, markdown, meanings
 from trainer.core.decision import EVEN, Thresholds
@@ -121,7 +122,7 @@ def vit_card(
             datasets=datasets,
             data_name=measured_on,
             # `datasets` names the training's dataset; another one may have been measured.
-            measured_on=datasets[0] if datasets and measured_on == data.get("name") else "",
+            measured_on=datasets[0] if datasets and names_same_dataset(data.get("name", ""), measured_on) else "",
             license=license,
             about=about,
         ),

@@ -228,8 +228,8 @@ def _learn_gates(asked: Asked, model: ViT) -> None:
     splits = {name: kept(split, settings.rows) for name, split in found.items()}
     if all(len(split) for split in splits.values()):
         say(
-            f"{asked.run} has no gates (limits that tell which pictures cannot be judged): learning them now from the "
-            f"splits train and validation of {asked.data}"
+            f"{asked.run} lacks gates of its own (limits that tell which pictures cannot be judged): learning them now "
+            f"from the splits train and validation of {asked.data}"
         )
         gates.learn(asked.run, model, splits)
 

@@ -127,8 +127,10 @@ def load_classifier(run: Path, options: Options) -> Classifier:
     gates = Gates.load(run, vit_run.WEIGHTS[weights])
     sha256, unfit = frozen_threshold.sha256_of_weights(run / vit_run.WEIGHTS[weights]), unfit_reasons(run, weights)
     adapted = adaptation.load(run)
+    # Gates are those of the best weights: for others, `unfit` says why nothing is judged.
+    lacking = gates.missing if weights == "best" else ()
     writer = VerdictWriter.of(
-        run, sha256, model.config.classes, (*unfit, *gates.missing), options.allow_unfit, options.tolerance
+        run, sha256, model.config.classes, (*unfit, *lacking), options.allow_unfit, options.tolerance
     )
     if adapted is not None:
         writer = replace(writer, warnings=(*writer.warnings, adaptation.WARNING))

@@ -17,6 +17,7 @@ def test_numbers_are_read():
     [
         (whole_number, "two", "expected a whole number, got 'two'"),
         (whole_number, "1.5", "expected a whole number, got '1.5'"),
+        (whole_number, "1_0", "expected a whole number, got '1_0'"),
         (number, "0,1", "expected a number, got '0,1' (the decimal sign is a point)"),
         (number, "0_8", "expected a number, got '0_8'"),
         (number, "warm", "expected a number, got 'warm'"),

@@ -1,5 +1,6 @@
 """Regions: each is read for itself, as the plain model reads one; what it contains rates the box that was found."""
 
+import csv
 import json
 import math
 
@@ -12,12 +13,12 @@ pytest.importorskip("pycocotools")
 
 from transformers.modeling_outputs import BaseModelOutput
 
-from tests.trainer.florence2.florence2_rows import answered_dataset, detection_of
+from tests.trainer.florence2.florence2_rows import answered_dataset, detection_of, with_answers
 from trainer.florence2 import command
 from trainer.florence2.answers import IGNORED, Found, PinsGrammar, Vocabulary, parse
 from trainer.florence2.batches import Collator
 from trainer.florence2.detect import Inspector, Question, generate
-from trainer.florence2.examples import Examples
+from trainer.florence2.examples import NO_GOOD_BOXES, Examples
 from trainer.florence2.regions import JITTER, RegionReader, bins_of, drawn_regions, encoded, region_loss
 from trainer.florence2.run import DetectionConfig, load_config
 from trainer.florence2.samples import Sample
@@ -92,7 +93,12 @@ def test_regions_are_the_defects_and_some_good_pins_moved_a_little():
             near = ((bins - exact).abs() <= reach).all(1).nonzero()[:, 0].tolist()
             assert name == IGNORED or classes[near[0]] == CLASSES[name]
     many = sample(boxes, ["NUKENG"] * 8 + ["OK"], [True] * 8 + [False])
-    assert drawn_regions([many], 0, SIZE, torch.Generator()).classes.tolist() == [[2] * 6 + [0]]
+    generator, drawn = torch.Generator().manual_seed(0), set()
+    for _ in range(12):
+        found = drawn_regions([many], 0, SIZE, generator)
+        assert found.classes.tolist() == [[2] * 6 + [0]]
+        drawn |= {int((bins - exact).abs().sum(1).argmin()) for bins in found.bins[0, :6]}
+    assert drawn == set(range(8))
 
 
 def test_a_list_holds_every_pin_row_by_row_and_no_other_object(collator):
@@ -188,6 +194,39 @@ def test_regions_of_a_close_up_lie_in_its_picture(dataset):
     middle = (targets.bins[..., :2] + targets.bins[..., 2:]) / 2 * torch.tensor(SIZE) / 1000
     inside = middle - batch.corners[:, None]
     assert (inside[kept] > -1).all() and (inside[kept] < 33).all()
+
+
+def test_without_boxes_of_good_pins_no_regions_are_learned(make_rows, make_dataset, tmp_path, capsys):
+    splits = {name: with_answers(make_rows(name, 4, seed)) for seed, name in enumerate(("train", "validation"))}
+    for row in (row for rows in splits.values() for row in rows):
+        kept = [k for k, category in enumerate(row["objects"]["category"]) if category != 2]
+        row["objects"] = {key: [values[k] for k in kept] for key, values in row["objects"].items()}
+    data = make_dataset(tmp_path / "data", splits)
+    words = ["--data", str(data), "--out", str(tmp_path / "run"), "--model", "tiny", "--epochs", "1", "--device", "cpu"]
+    assert command.main([*words, "--batch-size", "1", "--threads", "1", "--region-weight", "0.5"]) == 0
+    assert NO_GOOD_BOXES in capsys.readouterr().out
+    assert load_config(tmp_path / "run")[1].pins == 0
+    with (tmp_path / "run" / "metrics.csv").open(newline="") as file:
+        assert all(math.isfinite(float(row["train_loss"])) for row in csv.DictReader(file))
+
+
+def test_a_trained_model_rates_defects_above_good_pins(dataset, tmp_path):
+    words = ["--data", str(dataset), "--out", str(tmp_path / "run"), "--model", "tiny", "--batch-size", "4"]
+    words += ["--threads", "1", "--device", "cpu", "--lr", "3e-3", "--evaluate-every", "99", "--close-ups", "0"]
+    assert command.main([*words, "--no-augment", "--epochs", "24"]) == 0
+    inspector, split = Inspector.load(tmp_path / "run"), detection_of(dataset).splits["train"]
+    inputs = inspector.collator.inputs(split.pictures.batch(range(len(split))).float() / 255)
+    reader = inspector.question.pins[1]
+    good, bad = [], []
+    for row, truth in enumerate(split.truths):
+        one = {name: each[row : row + 1] for name, each in inputs.items()}
+        with torch.no_grad(), encoded(inspector.model) as states:
+            inspector.model(**one, labels=torch.zeros(1, 2, dtype=torch.long))
+        found = [Found(pin.box, "BENDNG", 1.0) for pin in truth.pins]
+        (rated,) = reader.rated(inspector.model, states[0], one["attention_mask"], [found], [truth.size])
+        for index, each in enumerate(rated):
+            (bad if index in truth.answer else good).append(each.confidence)
+    assert sum(bad) / len(bad) > sum(good) / len(good) + 0.2
 
 
 def test_a_run_reads_regions_unless_it_did_not_learn_them(dataset, tmp_path, capsys):

@@ -57,6 +57,14 @@ def test_arcs_and_kinks_leave_the_standard_deviation_and_s_bends_make_it_larger(
     assert learned(data_of(["arc", "kink", "s_bend"])) == pytest.approx(learned(data_of(["s_bend"])), abs=0.01)
 
 
+def test_a_part_without_a_pin_teaches_nothing():
+    data = data_of(["s_bend"])
+    bare = data_of(["s_bend"], parts=1).splits["train"]
+    for one in bare:
+        one.present[:] = False
+    assert sag_deviation(data, [*data.splits["train"], *bare]) == learned(data)
+
+
 def test_too_few_bends_and_views_from_above_alone_show_nothing():
     assert learned(data_of(["s_bend"], parts=1)) == SAG_DEVIATION  # 27 bends
     assert learned(data_of(["s_bend"], views=("center",))) == SAG_DEVIATION
