@@ -27,6 +27,7 @@ GENERATOR_BASE = {"generator.io", "generator.bbox_str", "generator.soart"}
 TRAINER_GROUND = {"trainer.vit.network", "generator.bbox_str", "generator.io", "generator.soart"}
 TRAINER_GROUND |= {
     "generator.dataset.rows",
+    "generator.dataset.card_header",
     "generator.dataset.labels",
     "generator.dataset.connectors",
     "generator.dataset.hub",

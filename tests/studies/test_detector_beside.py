@@ -69,7 +69,7 @@ def test_boxes_are_cut_at_the_edges_and_those_outside_are_no_target():
 
 
 def test_a_training_learns_and_is_measured_as_florence2_is(dataset, monkeypatch):
-    monkeypatch.setattr("trainer.florence2.metrics.BOOTSTRAPS", 20)
+    monkeypatch.setattr("trainer.florence2.average_precision.BOOTSTRAPS", 20)
     made = beside.trained(dataset, MOVES, 0, 1e-9)  # no machine has an epoch so short: the least, one epoch
     assert made["epochs"] == 1 and made["cpu_s"] > 0 and math.isfinite(made["loss"])
     assert set(made["splits"]) == {"validation", "test"}

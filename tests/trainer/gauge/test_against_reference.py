@@ -302,7 +302,7 @@ def test_earlier_results_are_replaced_and_files_of_others_stay(proof, drawn_run,
         ({"--judge": "colour"}, "--judge: expected some of presence, true_position, height"),
         (
             {"--tolerance": "true_position_mm=0"},
-            "--tolerance: expected true_position_mm as a number above 0, at most 1000000",
+            "--tolerance: expected true_position_mm in mm, from 0.001 to 50, got '0'",
         ),
         ({"--tolerance": "r9c9.true_position_mm=1"}, "--tolerance: expected a pin address of drawn"),
         ({"--camera": "left"}, "--camera left: expected a view known to the run"),
