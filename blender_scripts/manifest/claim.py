@@ -74,7 +74,7 @@ class Claim:
     def note_edited(self, chosen: Collection[str]) -> str | None:
         """Return a sentence for the user about rendered rows that were edited since and stay as they are; None: none.
 
-        Rows of other manifests that were rendered into the folder before count, too, with the scenes as they are now.
+        Rows of the folder's copies of other manifests count, too, with its copies of their scenes.
 
         Args:
             chosen: run names of the rows to be rendered.

@@ -1,4 +1,4 @@
-"""Progress lines of a long rendering: at least 30 s apart, and at longer intervals as it goes on."""
+"""Rate-limited progress lines of a long rendering: at least 30 s apart, with growing intervals."""
 
 import pytest
 
