@@ -229,11 +229,6 @@ def _refused(gauge: Gauge, drawing: StatedDrawing, view: View, size: tuple[int, 
     If the positions look alike after a half turn, that turn is no reason.
     """
     gates, picture = gauge.gates.get(view.name), Image.fromarray(view.pixels)
-    found = [] if gates is None else gates.reasons(picture)
-    if "half_turn" in drawing.symmetries:
-        found = [reason for reason in found if not reason.startswith("orientation: the picture is turned by 180°")]
-    if picture.size != size:
-        resampled = "size: {} x {} px".format(*picture.size)
-        own = "size: {} x {} px, resampled to {} x {} px".format(*size, *picture.size)
-        found = [reason.replace(resampled, own, 1) for reason in found]
+    alike = "half_turn" in drawing.symmetries
+    found = [] if gates is None else gates.reasons(picture, half_turn_alike=alike, own_size=size)
     return [f"{reason} (view {view.name})" for reason in found]

@@ -43,7 +43,7 @@ from generator.soart.regions import boxes_of, holds, standing_out
 from generator.soart.registration import Placed
 from generator.soart.saved_space import EXPECTED, PIN_SHIFT, POSITIONS, UNNOTICED_PINS
 from generator.verdict.decimals import told_apart
-from generator.verdict.envelope import Verdict
+from generator.verdict.envelope import Verdict, keyword_of
 from generator.verdict.gates import PictureGates
 
 # A limit is taken for uncertain by at most these shares: by one OK picture, and because the OK pictures are few.
@@ -57,6 +57,7 @@ PIN_SEEN = 0.9
 # A picture with less than this share of the part shows too little to say that it is this part.
 LEAST_SEEN = 0.5
 # Gates that do not compare places in the picture: registration compares them, wherever the part lies.
+OK_PICTURES = "OK pictures"
 GATES_USED = ("size", "exposure", "contrast", "sharpness", "noise")
 # A peak of the mean picture lies in an anomaly's box in the picture, or this near to it, px of the reduced picture.
 REACH = 1.5
@@ -282,7 +283,8 @@ class InspectionModel:
         """
         look = self.model.look(image)
         lost = self._reasons_not_found(look) or self._reasons_not_seen(look, [NOT_JUDGED] * len(tuple(self._pins())))
-        return [*lost, *(one for one in self._reasons_of_gates(image) if one.startswith("size:"))]
+        height, width = image.shape[:2]
+        return [*lost, *(self.gates.size_reasons((width, height), OK_PICTURES) if self.gates else [])]
 
     def _reasons_not_found(self, look: Look) -> list[str]:
         """List why the picture does not show the part as the OK pictures do; empty if it does."""
@@ -307,8 +309,8 @@ class InspectionModel:
         if self.gates is None:
             return []
         first: dict[str, str] = {}  # by keyword; a blurred picture is so across and down, in fine and in coarse detail
-        for one in self.gates.reasons(Image.fromarray(np.round(255 * image).astype(np.uint8))):
-            first.setdefault(one.partition(":")[0], one.replace("training pictures", "OK pictures"))
+        for one in self.gates.reasons(Image.fromarray(np.round(255 * image).astype(np.uint8)), noun=OK_PICTURES):
+            first.setdefault(keyword_of(one), one)
         return [first[keyword] for keyword in GATES_USED if keyword in first]
 
     def _reasons_anomalous(

@@ -34,6 +34,11 @@ class Verdict(StrEnum):
     OK = "OK"
 
 
+def keyword_of(reason: str) -> str:
+    """Return the keyword with which a verdict's reason begins: what stands before its first colon."""
+    return reason.partition(":")[0]
+
+
 def overall(verdicts: Iterable[Verdict]) -> Verdict:
     """Combine verdicts into one: the first of NG, INVALID, UNSURE, OK that occurs; INVALID if there is none."""
     found = set(verdicts)

@@ -29,7 +29,6 @@ import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -40,11 +39,13 @@ from generator.io.output_file import write_whole
 from generator.verdict import colours
 from generator.verdict.appearance import BINS, CELL_PX, LONGER_PX, References, cells, grey_values
 from generator.verdict.decimals import told_apart
+from generator.verdict.gate_limits import GateLimits, limits_of
 from generator.verdict.measures import MEASURE_GATES, MEASURE_NAMES, MEASURES, flat, measures_of
 from generator.verdict.orientation import Orientation
 from generator.verdict.tails import limits, moved, moved_pair, upper_limit
 
 FILE = "gates.npz"
+TRAINING = "training pictures"
 SCHEMA = 1
 # Most training pictures that are kept; of more, so many are drawn evenly.
 MOST_REFERENCES = 1000
@@ -59,31 +60,6 @@ SMALL = 0.003
 SCALE_MARGIN, ASPECT_MARGIN = 1.25, 1.03
 # A turned copy has to differ by less than half as much as the picture given, before a turn is reported.
 LEAST_TURN = math.log(2.0)
-
-
-@dataclass(frozen=True)
-class GateLimits:
-    """The limits of the gates, learned from training pictures.
-
-    Attributes:
-        pictures: number of the training pictures.
-        grid: (W, H) px to which a picture is stretched to compare its appearance.
-        diagonal_px: diagonal, px, of the smallest and of the largest training picture.
-        aspect: smallest and largest ratio of width to height of a training picture.
-        measures: by name of a measure, lower and upper limit of its difference from similar training pictures.
-        appearance: upper limit of a picture's distance from the training pictures, see `generator.verdict.appearance`.
-        turn: upper limit of the similarity that a picture gains if it is turned, see `Look.turns`.
-        colour: upper limit of the distance of a picture's colours, see `generator.verdict.colours`.
-    """
-
-    pictures: int
-    grid: tuple[int, int]
-    diagonal_px: tuple[float, float]
-    aspect: tuple[float, float]
-    measures: Mapping[str, tuple[float, float]]
-    appearance: float
-    turn: float
-    colour: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -186,21 +162,34 @@ class PictureGates:
         )
         return made
 
-    def reasons(self, picture: Image.Image) -> list[str]:
-        """Return a sentence for each gate that refuses a picture (RGB or L, from `open_picture`); [] if none does."""
+    def reasons(
+        self,
+        picture: Image.Image,
+        *,
+        half_turn_alike: bool = False,
+        noun: str = TRAINING,
+        own_size: tuple[int, int] | None = None,
+    ) -> list[str]:
+        """Return a sentence for each gate that refuses a picture (RGB or L, from `open_picture`); [] if none does.
+
+        Args:
+            half_turn_alike: the part looks the same after a half turn, so that this turn is no reason.
+            noun: what the sentences call the training pictures.
+            own_size: size (W, H), px, of the file from which the picture was resampled; None: that of the picture.
+        """
         measured = measures_of(picture)
         if flat(measured):
             return ["contrast: the whole picture has one grey value"]
         grey = _grey_bytes(picture)
         look = self._look_at(picture, grey, measured)
-        size, unlike = self._size(picture.size), self._unlike(look)
+        size, unlike = self.size_reasons(picture.size, noun, own_size), self._unlike(look, noun)
         if size or unlike:
             more = {turn: self._turn(look.distance, grey, turn) for turn in TURNS if turn not in look.turns}
             look = replace(look, turns={**look.turns, **more})
         # Of another part the regression says anything: its half-turned copy must be more like the training pictures.
-        may_be_half_turned = not unlike or self._turn(look.distance, grey, 180) > 0
-        turned = self._turned(look, may_be_half_turned)
-        return [*size, *self._measures(look.beyond), *turned, *unlike, *self._coloured(look)]
+        half_turned = not half_turn_alike and (not unlike or self._turn(look.distance, grey, 180) > 0)
+        turned = self._turned(look, half_turned, noun)
+        return [*size, *self._measures(look.beyond, noun), *turned, *unlike, *self._coloured(look, noun)]
 
     def widened(self, pictures: Sequence[Image.Image], most: float) -> PictureGates:
         """Return gates with wider limits of measures and appearance, so that further pictures can be judged.
@@ -262,57 +251,61 @@ class PictureGates:
         away = self.references.differences(copy, self.references.nearest(copy, without))
         return math.log((distance + SMALL) / (float(away.mean()) + SMALL))
 
-    def _measures(self, beyond: np.ndarray) -> list[str]:
+    def _measures(self, beyond: np.ndarray, noun: str) -> list[str]:
         said: dict[str, str] = {}  # by the gate's words: blur shows in fine and coarse structure, but is reported once
         for gate in MEASURE_GATES:
             value = float(beyond[MEASURE_NAMES.index(gate.measure)])
             limit = self.limits.measures[gate.measure][int(gate.above)]
             if (value > limit) if gate.above else (value < limit):
-                said.setdefault(gate.words, gate.sentence(value, limit))
+                said.setdefault(gate.words, gate.sentence(value, limit, noun))
         return list(said.values())
 
-    def _size(self, size: tuple[int, int]) -> list[str]:
+    def size_reasons(
+        self, size: tuple[int, int], noun: str = TRAINING, own_size: tuple[int, int] | None = None
+    ) -> list[str]:
+        """Return a sentence if a picture's size (W, H), px, is refused, else []; arguments as for `reasons`."""
+        px = "{} x {} px".format(*size)
+        if own_size not in (None, size):
+            px = "{} x {} px, resampled to {}".format(*own_size, px)
         (small, large), (narrow, wide) = self.limits.diagonal_px, self.limits.aspect
         aspect = size[0] / size[1]
         if not narrow / ASPECT_MARGIN <= aspect <= wide * ASPECT_MARGIN:
             trained = f"{narrow:.2f}" if wide - narrow < 0.005 else f"{narrow:.2f} to {wide:.2f}"
-            return [f"size: {size[0]} x {size[1]} px, width / height {aspect:.2f}, not {trained} as training pictures"]
+            return [f"size: {px}, width / height {aspect:.2f}, not {trained} as {noun}"]
         diagonal = math.hypot(*size)
         if not small / SCALE_MARGIN <= diagonal <= large * SCALE_MARGIN:
             trained = f"{small:.0f}" if large - small < 1 else f"{small:.0f} to {large:.0f}"
-            return [f"size: {size[0]} x {size[1]} px, diagonal {diagonal:.0f}, not {trained} px as training pictures"]
+            return [f"size: {px}, diagonal {diagonal:.0f}, not {trained} px as {noun}"]
         return []
 
-    def _turned(self, look: Look, may_be_half_turned: bool) -> list[str]:
+    def _turned(self, look: Look, half_turned: bool, noun: str) -> list[str]:
         turn = max(look.turns, key=lambda one: look.turns[one], default=0)
         if turn and look.turns[turn] > self.limits.turn:
             times, way = math.exp(look.turns[turn]), "clockwise" if turn == 270 else "counter-clockwise"
             return [
                 f"orientation: the picture seems turned: rotated {way} by 90°, it is {times:.1f} times more similar to "
-                "the training pictures"
+                f"the {noun}"
             ]
-        if may_be_half_turned and look.upright < -self.orientation.limit:
+        if half_turned and look.upright < -self.orientation.limit:
             upright, least = told_apart(look.upright, -self.orientation.limit, 2)
             return [
                 f"orientation: the picture is turned by 180° (score {upright}, at least {least} needed; 1: upright)"
             ]
         return []
 
-    def _unlike(self, look: Look) -> list[str]:
+    def _unlike(self, look: Look, noun: str) -> list[str]:
         if look.distance <= self.limits.appearance:
             return []
         times = f"{max(look.distance / self.limits.appearance, 1.01):.2f} times the limit"
         if side := _side(look.difference):
-            return [f"view: {side} of the picture is unlike all training pictures (difference {times})"]
-        return [f"appearance: the picture is unlike all training pictures (difference {times})"]
+            return [f"view: {side} of the picture is unlike all {noun} (difference {times})"]
+        return [f"appearance: the picture is unlike all {noun} (difference {times})"]
 
-    def _coloured(self, look: Look) -> list[str]:
+    def _coloured(self, look: Look, noun: str) -> list[str]:
         if look.colour <= self.limits.colour:
             return []
         times = max(look.colour / self.limits.colour, 1.01)
-        return [
-            f"colour: the colours are unlike those of all training pictures (difference {times:.2f} times the limit)"
-        ]
+        return [f"colour: the colours are unlike those of all {noun} (difference {times:.2f} times the limit)"]
 
     def save(self, folder: Path) -> None:
         """Write the gates to FOLDER/gates.npz, atomically and without pickled objects."""
@@ -346,7 +339,7 @@ class PictureGates:
         try:
             document, arrays = array_file.unpack(content, SCHEMA)
             histograms, groups, measures, weights, turned = (arrays[name] for name in ARRAYS)
-            learned = _limits_of(document["limits"])
+            learned = limits_of(document["limits"])
             shape = (len(groups), BINS, learned.grid[1] // CELL_PX, learned.grid[0] // CELL_PX)
             if (
                 histograms.shape != shape
@@ -364,24 +357,6 @@ class PictureGates:
                 f"delete a training's {FILE}, and write it again by `python -m trainer.evaluate` with the training's "
                 "dataset; export an ONNX file again"
             ) from None
-
-
-def _limits_of(held: Mapping[str, Any]) -> GateLimits:
-    def pair(ends: Sequence[Any]) -> tuple[float, float]:
-        low, high = ends
-        return float(low), float(high)
-
-    width, height = held["grid"]
-    return GateLimits(
-        pictures=int(held["pictures"]),
-        grid=(int(width), int(height)),
-        diagonal_px=pair(held["diagonal_px"]),
-        aspect=pair(held["aspect"]),
-        measures={name: pair(held["measures"][name]) for name in MEASURE_NAMES},
-        appearance=float(held["appearance"]),
-        turn=float(held["turn"]),
-        colour=float(held.get("colour", math.inf)),
-    )
 
 
 def _grid(aspect: float) -> tuple[int, int]:

@@ -63,7 +63,7 @@ class MeasureGate:
         keyword: word with which `sentence`, the gate's reason in a verdict INVALID, begins.
         measure: name of the measure, a key of MEASURES.
         above: whether the gate refuses values above the upper limit; else values below the lower limit.
-        words: how a refused picture differs, such as `darker than similar training pictures`.
+        words: how a refused picture differs, such as `darker than similar {noun}`.
     """
 
     keyword: str
@@ -71,30 +71,32 @@ class MeasureGate:
     above: bool
     words: str
 
-    def sentence(self, beyond: float, limit: float) -> str:
+    def sentence(self, beyond: float, limit: float, noun: str) -> str:
         """Return the reason why the gate refuses a picture.
 
         Args:
             beyond: the picture's measure minus the median of this measure over similar training pictures.
             limit: the limit of this difference that the picture exceeds.
+            noun: what the sentence calls the training pictures.
         """
         unit = MEASURES[self.measure].unit
-        return f"{self.keyword}: {self.words} ({unit}: {beyond:+.3f} from their median, limit {limit:+.3f})"
+        words = self.words.format(noun=noun)
+        return f"{self.keyword}: {words} ({unit}: {beyond:+.3f} from their median, limit {limit:+.3f})"
 
 
 MEASURE_GATES = (
-    MeasureGate("exposure", "brightness", False, "darker than similar training pictures"),
-    MeasureGate("exposure", "brightness", True, "brighter than similar training pictures"),
-    MeasureGate("exposure", "highlights", False, "darker highlights than similar training pictures"),
-    MeasureGate("exposure", "burnt", True, "more burnt-out pixels than similar training pictures"),
-    MeasureGate("contrast", "contrast", False, "less contrast than similar training pictures"),
-    MeasureGate("contrast", "contrast", True, "more contrast than similar training pictures"),
-    MeasureGate("sharpness", "fine_across", False, "more blurred horizontally than similar training pictures"),
-    MeasureGate("sharpness", "fine_down", False, "more blurred vertically than similar training pictures"),
-    MeasureGate("sharpness", "coarse_across", False, "more blurred horizontally than similar training pictures"),
-    MeasureGate("sharpness", "coarse_down", False, "more blurred vertically than similar training pictures"),
-    MeasureGate("noise", "fine_across", True, "more fine horizontal structure than similar training pictures"),
-    MeasureGate("noise", "fine_down", True, "more fine vertical structure than similar training pictures"),
+    MeasureGate("exposure", "brightness", False, "darker than similar {noun}"),
+    MeasureGate("exposure", "brightness", True, "brighter than similar {noun}"),
+    MeasureGate("exposure", "highlights", False, "darker highlights than similar {noun}"),
+    MeasureGate("exposure", "burnt", True, "more burnt-out pixels than similar {noun}"),
+    MeasureGate("contrast", "contrast", False, "less contrast than similar {noun}"),
+    MeasureGate("contrast", "contrast", True, "more contrast than similar {noun}"),
+    MeasureGate("sharpness", "fine_across", False, "more blurred horizontally than similar {noun}"),
+    MeasureGate("sharpness", "fine_down", False, "more blurred vertically than similar {noun}"),
+    MeasureGate("sharpness", "coarse_across", False, "more blurred horizontally than similar {noun}"),
+    MeasureGate("sharpness", "coarse_down", False, "more blurred vertically than similar {noun}"),
+    MeasureGate("noise", "fine_across", True, "more fine horizontal structure than similar {noun}"),
+    MeasureGate("noise", "fine_down", True, "more fine vertical structure than similar {noun}"),
 )
 
 

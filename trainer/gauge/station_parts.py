@@ -69,17 +69,17 @@ def see(bench: Bench, part: str, pictures: Pictures) -> SeenPart:
         View(view, *scaled(picture, drawing, camera_of(bench, view, picture), gauge.pitch_px)[:2])
         for view, picture in pictures.items()
     ]
+    alike = "half_turn" in drawing.symmetries
     refused = [
         reason
         for view in views
-        for reason in gauge.gates[view.name].reasons(Image.fromarray(view.pixels))
-        if "half_turn" not in drawing.symmetries or not reason.startswith("orientation")
+        for reason in gauge.gates[view.name].reasons(Image.fromarray(view.pixels), half_turn_alike=alike)
     ]
     found = queries(drawing)
     try:
         one = located(views, found, gauge.finder, placing_deviations(drawing.placing))
-    except (ValueError, np.linalg.LinAlgError):
-        return SeenPart(part, reasons=(*refused, "not located"))
+    except (ValueError, np.linalg.LinAlgError) as error:
+        return SeenPart(part, reasons=(*refused, f"not located: {error}"))
     pins = measure(one.pins, found, one.pose, gauge.factors.correction(one.features, drawing.key))
     looks = looks_of(one)
     misplaced = [*gauge.limits.reasons(one.fits), *beyond_placing(one.pose, drawing.placing)]

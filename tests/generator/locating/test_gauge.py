@@ -10,16 +10,20 @@ from blender_scripts.contract.tolerance import Tolerance
 from generator.io import drawing
 from generator.locating import sheet
 from generator.locating.bias import PartBiases
+from generator.locating.cameras import StationCamera
 from generator.locating.drawings import choose, parse_drawings
 from generator.locating.factors import Factors, ValidationErrors
 from generator.locating.fit import Fit, FitLimits
-from generator.locating.gauge import inspect_part
+from generator.locating.gauge import _refused, inspect_part
 from generator.locating.gauge_file import GaugeFile
 from generator.locating.likeness import Likeness
+from generator.locating.locate import View
 from generator.locating.pose import motion
 from generator.locating.sheet import draw_sheet, sentence
-from generator.verdict.envelope import Verdict
+from generator.verdict.envelope import Verdict, keyword_of
+from generator.verdict.gates import PictureGates
 from tests.generator.locating.exact_finder import POSE, ExactFinder, connectors_text, drawing_of, gauge_of, pictures_of
+from tests.generator.verdict.test_gates import part
 
 THREE = ("center", "top", "left")
 TOLERANCE = Tolerance(0.8, 0.6)
@@ -89,15 +93,30 @@ def test_the_sentence_says_all_that_is_open_of_the_worst_pin():
 
 
 def test_a_size_is_refused_by_the_files_own_size():
-    class Refuses:
-        def reasons(self, picture):
-            return ["size: {} x {} px, diagonal 1, not 2 px as training pictures".format(*picture.size)]
-
     gauge = gauge_of(ExactFinder(drawing_of(), ("center",)))
-    gauge = dataclasses.replace(gauge, gates={"center": Refuses()})
+    gates = PictureGates.of([Image.effect_noise((96, 96), 60).convert("RGB")])  # another ratio of width to height
+    gauge = dataclasses.replace(gauge, gates={"center": gates})
     for size, said in (((256, 128), "256 x 128 px, "), ((512, 256), "512 x 256 px, resampled to 255 x 128 px, ")):
-        found = inspect_part(gauge, drawing_of(), {"center": Image.new("RGB", size)}, TOLERANCE)
-        assert found.reasons[0].startswith(f"size: {said}diagonal 1")
+        shown = Image.effect_noise(size, 60).convert("RGB")
+        found = inspect_part(gauge, drawing_of(), {"center": shown}, TOLERANCE)
+        assert found.reasons[0].startswith(f"size: {said}width / height")
+
+
+@pytest.mark.parametrize("symmetries", [(), ("half_turn",)])
+def test_only_the_half_turn_of_a_part_that_looks_alike_after_it_is_no_reason(symmetries):
+    """A finder of such a part cannot tell its half turn, but a part turned by 90° is not the part of the drawing."""
+    gates = PictureGates.of([part(seed, (128, 128)) for seed in range(60)])
+    gauge = dataclasses.replace(gauge_of(ExactFinder(drawing_of(), ("center",))), gates={"center": gates})
+    drawing = dataclasses.replace(drawing_of(), symmetries=symmetries)
+    shown = part(200, (128, 128))
+    said = {}
+    for turn in (90, 180):
+        view = View(
+            "center", np.asarray(shown.rotate(turn)), StationCamera.nominal(drawing.cameras["center"], 128, 128)
+        )
+        said[turn] = [one for one in _refused(gauge, drawing, view, (128, 128)) if keyword_of(one) == "orientation"]
+    assert "by 90°" in said[90][0]
+    assert bool(said[180]) == (not symmetries)
 
 
 def test_a_sheet_can_be_drawn_for_any_limit():

@@ -150,6 +150,28 @@ def test_quarter_turns_of_square_pictures_are_seen():
     )
 
 
+def test_a_half_turn_is_no_reason_if_the_part_looks_alike_after_it_but_a_quarter_turn_is():
+    gates = PictureGates.of([part(seed, (128, 128)) for seed in range(60)])
+    turned = {turn: part(200, (128, 128)).rotate(turn) for turn in (90, 180, 270)}
+    for turn, picture in turned.items():
+        assert "orientation" in keywords(gates.reasons(picture)), turn
+        assert ("orientation" in keywords(gates.reasons(picture, half_turn_alike=True))) == (turn != 180)
+
+
+def test_every_reason_names_the_training_pictures_as_it_is_told(gates):
+    said = []
+    for change, _ in WRONG.values():
+        said += gates.reasons(change(part(300)), noun="OK pictures")
+    assert len({one.partition(":")[0] for one in said}) >= 6
+    assert not [one for one in said if "training" in one]
+    assert sum("OK pictures" in one for one in said) >= 6
+
+
+def test_a_refused_size_is_stated_with_the_size_of_the_file(gates):
+    (said,) = gates.size_reasons((100, 100), own_size=(400, 400))
+    assert said.startswith("size: 400 x 400 px, resampled to 100 x 100 px, width / height 1.00, not 2.00 as")
+
+
 def test_only_a_part_that_is_more_alike_after_a_half_turn_is_called_turned(gates, monkeypatch):
     monkeypatch.setattr(Orientation, "score", lambda self, histograms: -1.0)
     half_turned = part(300).transpose(Image.Transpose.ROTATE_180)

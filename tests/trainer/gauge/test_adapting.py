@@ -13,13 +13,16 @@ from generator.io.checksum import sha256_of
 from generator.locating.crops import Crops
 from generator.locating.fit import FitLimits
 from generator.locating.likeness import Likeness
-from generator.locating.locate import FoundPoints
+from generator.locating.locate import FoundPoints, NotDeterminedError
+from generator.verdict.envelope import keyword_of
+from generator.verdict.gates import PictureGates
 from tests.generator.locating.exact_finder import ExactFinder, connectors_text, drawing_of, grey
+from tests.generator.verdict.test_gates import part
 from tests.trainer.conftest import tiny_rows, write_dataset
 from trainer import adapt, evaluate, export, predict
 from trainer.core.picture_transform import PictureTransform
 from trainer.core.run_folder import save_tensors
-from trainer.gauge import adapting, prediction, station_uncertainty
+from trainer.gauge import adapting, prediction, station_parts, station_uncertainty
 from trainer.gauge.network import GaugeNetwork
 from trainer.gauge.run import GaugeConfig, TrainingConfig, Uncertainty, load_run, save_config, save_uncertainty
 from trainer.gauge.station_parts import Candidate, see, widened
@@ -44,7 +47,7 @@ class NoisyFinder(ExactFinder):
 class Gates:
     """Gates that refuse nothing."""
 
-    def reasons(self, picture):
+    def reasons(self, picture, **how):
         return []
 
     def widened(self, pictures, most):
@@ -243,3 +246,26 @@ def test_limits_follow_only_parts_that_the_pose_s_fit_accepts(station, monkeypat
         widened(each, Candidate("none", same, seen), parts, 1.5)
         assert shown == count
         shown.clear()
+
+
+def not_determined(*given):
+    raise NotDeterminedError("no point was found")
+
+
+def test_a_quarter_turn_is_a_reason_also_of_a_part_that_looks_alike_after_a_half_turn(station, monkeypatch):
+    gates = PictureGates.of([part(seed, (128, 128)) for seed in range(60)])
+    monkeypatch.setattr(prediction, "load_gates", lambda run: {"center": gates})
+    monkeypatch.setattr(station_parts, "scaled", lambda picture, drawing, camera, pitch: (np.asarray(picture), camera))
+    monkeypatch.setattr(station_parts, "located", not_determined)
+    bench = prediction.load_bench(station[0], prediction.Options())
+    alike = replace(bench, drawing=replace(bench.drawing, symmetries=("half_turn",)))
+    shown = part(200, (128, 128))
+    for one, turns in ((bench, (90, 180, 270)), (alike, (90, 270))):
+        said = {turn: see(one, "part", {"center": shown.rotate(turn)}).reasons for turn in (0, 90, 180, 270)}
+        assert tuple(turn for turn, why in said.items() if "orientation" in map(keyword_of, why)) == turns
+
+
+def test_every_reason_of_a_part_that_is_not_located_has_a_keyword(station, monkeypatch):
+    bench = prediction.load_bench(station[0], prediction.Options())
+    monkeypatch.setattr(station_parts, "located", not_determined)
+    assert see(bench, "part", {"center": photograph(0)}).reasons == ("not located: no point was found",)
