@@ -7,12 +7,13 @@ negative retraction). Other defects have no size: the measures of a broken pin a
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from trainer.core.tolerance import limits_at
+
 if TYPE_CHECKING:
     from generator.dataset.rows import ObjectRow
 
 # The measure that is out of tolerance, by kind of defect.
 MEASURE_OF = {"bent": "true_position_mm", "retracted": "retraction_mm", "protruding": "protrusion_mm"}
-MEASURES = tuple(MEASURE_OF.values())
 # The kind of defect by class, for datasets of earlier versions without a kind for each object.
 KIND_OF = {"BENDNG": "bent", "NUKENG": "retracted"}
 
@@ -22,7 +23,7 @@ def size_of(objects: "Sequence[ObjectRow]", limits: Mapping[str, Any]) -> tuple[
 
     Args:
         objects: The picture's visible defects.
-        limits: Limits in mm by name of the measure; under `at`, by address, those of single pins. A missing limit is 0.
+        limits: The row's tolerance, as its column `tolerance_json` states it; if it is empty, all limits are 0.
 
     Returns:
         Name of the measure and size in mm; if the pin has several sizes (bent and retracted), those of the larger one.
@@ -38,12 +39,12 @@ def size_of(objects: "Sequence[ObjectRow]", limits: Mapping[str, Any]) -> tuple[
     # A pin with another kind of defect too may be found by that one.
     if not set(kinds) <= set(MEASURE_OF):
         return "", None
-    limits = {**limits, **limits.get("at", {}).get(defect.address, {})}
+    own = limits_at(limits, defect.address) if limits else None
     measured = {MEASURE_OF[kind]: getattr(defect, MEASURE_OF[kind]) for kind in kinds}
     sizes = {
         name: float(size)
         for name, size in measured.items()
-        if size is not None and size > max(0.0, limits.get(name, 0.0))
+        if size is not None and size > (0.0 if own is None else getattr(own, name))
     }
     if not sizes:
         return "", None

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from blender_scripts.contract.tolerance import MEASURES
 from trainer.core.dataset_columns import part_name
-from trainer.core.defect_size import MEASURES, size_of
+from trainer.core.defect_size import size_of
 from trainer.core.held_out import group_of, positions_by_scene
 from trainer.core.split import IGNORED, Split
 

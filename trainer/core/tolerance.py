@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from blender_scripts.contract.tolerance import MEASURES, Limits, Tolerance
 from trainer.core.dataset_columns import part_name
 
 if TYPE_CHECKING:
     from generator.dataset.rows import ObjectRow
 
-Limits = Mapping[str, Any]
+# Limits in mm as a JSON document states them, see `Tolerance.stated`.
+StatedLimits = Mapping[str, Any]
 NOT_RECORDED = "not recorded"
-# Measures of a pin with a limit, as `ObjectRow` has them; a protrusion is a negative retraction.
-MEASURES = {"true_position_mm": 1, "retraction_mm": 1, "protrusion_mm": -1}
 
 
 def tolerances_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -41,39 +41,36 @@ def tolerances_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]
     return named
 
 
-def words(tolerance: Mapping[str, Limits] | None) -> str:
+def words(tolerance: Mapping[str, StatedLimits] | None) -> str:
     """Return a tolerance by scene as one line of text; `not recorded` for None."""
     if not tolerance:
         return NOT_RECORDED
     return "; ".join(f"{scene}: {_limits(limits)}" if scene else _limits(limits) for scene, limits in tolerance.items())
 
 
-def _limits(limits: Limits) -> str:
+def _limits(limits: StatedLimits) -> str:
     """Write limits as `build --tolerance` takes them."""
     everywhere = [f"{name}={value:g}" for name, value in limits.items() if isinstance(value, int | float)]
     at = [f"{address}.{name}={value:g}" for address, own in limits.get("at", {}).items() for name, value in own.items()]
     return ",".join((*everywhere, *at))
 
 
-def limit_at(limits: Limits, name: str, address: str | None) -> float | None:
-    """Return the limit in mm of the measure `name` for the pin at `address`; None if there is no limit.
+def limits_at(stated: StatedLimits, address: str | None) -> Limits:
+    """Return the limits of a stated tolerance for the pin at an address.
 
-    Without `address` it is the limit of all pins that have none of their own.
+    None: the limits of all pins without limits of their own.
     """
-    own = limits.get("at", {}).get(address or "", {})
-    value = own.get(name, limits.get(name))
-    return None if value is None else float(value)
+    return Tolerance(**stated).limits(address)
 
 
-def is_between(each: "ObjectRow", first: Limits, second: Limits) -> bool:
+def is_between(each: "ObjectRow", first: StatedLimits, second: StatedLimits) -> bool:
     """Return whether a measure of the pin `each` is within one of two tolerances and outside the other."""
-    for name, sign in MEASURES.items():
-        measure = each.true_position_mm if name == "true_position_mm" else each.retraction_mm
-        limits = [limit_at(limits, name, each.address) for limits in (first, second)]
-        if measure is not None and None not in limits:
-            low, high = sorted(limit for limit in limits if limit is not None)
-            if low < sign * measure <= high:
-                return True
+    one, other = limits_at(first, each.address), limits_at(second, each.address)
+    for name in MEASURES:
+        measure = getattr(each, name)
+        low, high = sorted((getattr(one, name), getattr(other, name)))
+        if measure is not None and low < measure <= high:
+            return True
     return False
 
 
@@ -90,8 +87,8 @@ class Comparison:
         between: Number of these pins that have a measure between the two limits.
     """
 
-    trained: Mapping[str, Limits] | None
-    data: Mapping[str, Limits]
+    trained: Mapping[str, StatedLimits] | None
+    data: Mapping[str, StatedLimits]
     other: list[str]
     pins: int = 0
     between: int = 0
@@ -114,7 +111,7 @@ class Comparison:
 
 
 def compare(
-    trained: Mapping[str, Limits] | None, rows: Iterable[tuple[Mapping[str, Any], "Iterable[ObjectRow] | None"]]
+    trained: Mapping[str, StatedLimits] | None, rows: Iterable[tuple[Mapping[str, Any], "Iterable[ObjectRow] | None"]]
 ) -> Comparison:
     """Compare the tolerance of a dataset's rows with that of a run, and count the pins with a measure between the two.
 
@@ -128,7 +125,7 @@ def compare(
     for row, objects in held:
         scene, own = str(row.get("scene") or ""), row.get("tolerance_json")
         known = (trained or {}).get(scene)
-        if not own or known is None or (theirs := json.loads(str(own))) == known:
+        if not own or known is None or _complete(theirs := json.loads(str(own))) == _complete(known):
             continue
         if scene not in found.other:
             found.other.append(scene)
@@ -140,7 +137,12 @@ def compare(
     return found
 
 
-def cannot_follow(run: Path, trained: Mapping[str, Limits] | None, asked: Mapping[str, float]) -> str | None:
+def _complete(stated: StatedLimits) -> dict[str, Any]:
+    """Return all limits that a tolerance implies, so that two can be compared."""
+    return Tolerance(**stated).complete()
+
+
+def cannot_follow(run: Path, trained: Mapping[str, StatedLimits] | None, asked: Mapping[str, float]) -> str | None:
     """Return a warning if the limits of `--tolerance` are not those under which a run was trained; otherwise None.
 
     Args:
@@ -158,7 +160,7 @@ def cannot_follow(run: Path, trained: Mapping[str, Limits] | None, asked: Mappin
         for name, value in asked.items():
             address, _, measure = name.rpartition(".")
             places = [address] if address else ["", *limits.get("at", {})]
-            if any(limit_at(limits, measure, place) != value for place in places):
+            if any(getattr(limits_at(limits, place), measure) != value for place in places):
                 return (
                     f"--tolerance {given} has no effect: {run} was trained under the tolerance {words(trained)} and "
                     "cannot follow another; `python -m trainer.evaluate` with a dataset of the other tolerance counts "

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from blender_scripts.contract.tolerance import MEASURES
 from generator.verdict.envelope import Verdict
 from trainer.core import intervals, metrics, operating_points
 from trainer.core.decision import decide, softmax
-from trainer.core.defect_size import MEASURES
 from trainer.core.detection_probability import curve
 from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.row_facts import Facts, factor_levels

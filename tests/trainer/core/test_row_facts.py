@@ -48,6 +48,8 @@ def pin(category: str, kinds: tuple[str, ...] | None, true_position=0.05, retrac
         ([pin("OTHERNG", ("broken",), 0.3, 2.0)], ("", None)),
         ([pin("OTHERNG", ("protruding",), 0.3, -1.0)], ("protrusion_mm", 1.0)),
         ([pin("BENDNG", ("broken", "bent"), 1.2)], ("", None)),
+        # No limit of protrusion is stated, so that it is the limit of retraction.
+        ([pin("OTHERNG", ("protruding",), 0.3, -0.5)], ("", None)),
         # Within the tolerance the measure is not what makes it NG.
         ([pin("BENDNG", ("bent",), 0.5)], ("", None)),
         ([pin("NUKENG", ("missing",), None, None)], ("", None)),

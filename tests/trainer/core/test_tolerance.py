@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -51,7 +52,20 @@ def test_pins_in_between_count_once_a_part():
 )
 def test_a_measure_lies_between_two_limits(first, second, expected):
     (pin,) = pins_of([[0, 0, 1, 1]], [2], "")
+    first, second = ({"retraction_mm": 0.5, **each} for each in (first, second))
     assert is_between(pin, first, second) == is_between(pin, second, first) == expected
+
+
+@pytest.mark.parametrize(("retraction", "expected"), [(-0.4, True), (-0.6, False), (0.4, False)])
+def test_a_limit_of_protrusion_that_is_not_stated_is_that_of_retraction(tmp_path, retraction, expected):
+    (pin,) = pins_of([[0, 0, 1, 1]], [2], "")
+    pin = replace(pin, retraction_mm=retraction)
+    complete = {**WIDE, "protrusion_mm": 0.5}
+    assert not is_between(pin, WIDE, complete)
+    assert is_between(pin, WIDE, {**WIDE, "protrusion_mm": 0.3}) == expected
+    assert cannot_follow(tmp_path, {"a": WIDE}, {"protrusion_mm": 0.5}) is None
+    assert "cannot follow" in (cannot_follow(tmp_path, {"a": WIDE}, {"protrusion_mm": 0.4}) or "")
+    assert compare({"a": WIDE}, [(row("a", complete), [pin])]).other == []
 
 
 def test_limits_asked_for_are_compared_at_every_address(tmp_path):
