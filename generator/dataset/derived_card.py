@@ -41,6 +41,7 @@ def make_derived_card(
         content: SHA-256 of all pictures and labels.
     """
     is_synthetic = not any(split.get("photographs") for split in origins.values())
+    by_people = "" if is_synthetic else "People labelled the photographs; no pin on them was measured. "
     # These two keys identify a dataset that `build` made, and this dataset was not made by it.
     kept = {name: value for name, value in settings.items() if name not in ("source_sha256", "code_sha256")}
     header = card_header(title, license_id, is_synthetic, counts, {**kept, "content_sha256": content})
@@ -77,7 +78,7 @@ from its place on the drawing), and `objects` and `bbox_str` are null where only
 
 ## Limits
 
-People labelled the photographs; no pin on them was measured. Balance says nothing about how often defects occur.
+{by_people}Balance says nothing about how often defects occur.
 """
 
 
