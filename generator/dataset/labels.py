@@ -21,8 +21,8 @@ CLASS_MEANINGS = {
     BENDNG: "bent pin: its tip is further from its true position than the tolerance allows; the pin is in its cavity",
     NUKENG: "pin missing, or not seated: it is retracted into its cavity by more than the tolerance allows",
     OTHERNG: (
-        "any other defect: a pin that is broken, twisted, of the wrong type or higher than the tolerance allows; "
-        "a foreign body; a damaged or stained housing; a wrong print"
+        "any other defect: a pin that is broken, crushed, twisted, tarnished, of the wrong type or higher than the "
+        "tolerance allows; a foreign body; a cracked or chipped housing; a wrong print"
     ),
 }
 # The class of a picture with several defects, or of a pin beyond both limits, is the first of these that occurs.
