@@ -14,6 +14,37 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 SCHEMA = "pinsight-verdict/1"
+# The keywords with which reasons begin, each followed by a colon, and what such a reason says.
+KEYWORDS: Mapping[str, str] = {
+    "file": "the picture's file, or a picture of a part, is missing, or cannot be read",
+    "unfit": "the run may not judge, such as one that is not better than chance",
+    "gates": "the run has no limits beyond which a picture cannot be judged",
+    "size": "width and height of the picture, or their ratio, are unlike those of the training pictures",
+    "exposure": "the picture is too dark, too bright or burnt out",
+    "contrast": "the picture has less or more contrast than the training pictures",
+    "sharpness": "the picture is blurred",
+    "noise": "the picture has more fine structure than the training pictures",
+    "orientation": "the picture or the part in it is turned",
+    "view": "some of the part or of its pins lies outside the picture or is hidden",
+    "appearance": "the picture is unlike the training pictures, or does not show the part",
+    "colour": "the colours are unlike those of the training pictures",
+    "features": "the network's features of the picture are unlike those of the training pictures",
+    "defect": "a score is at or above the threshold of NG",
+    "threshold": "a score lies between the thresholds of OK and NG",
+    "pin": "`inspect`: this pin is unlike that of the good pictures",
+    "anomaly": "`inspect`: places of the picture are unlike the good pictures",
+    "limit": "`inspect`: a score is above its limit, but within the uncertainty of the limit",
+    "unnoticed": "`inspect`: even a missing pin might not be noticed at these positions",
+    "not found": "no place in the photograph fits the drawing",
+    "not located": "the pose of the part cannot be determined, or fits the picture too badly",
+    "ambiguous": "the part fits nearly as well at another place or turn, or several parts are seen",
+    "unlike training": "a gauge: connector or looks of the part are unlike those of the training",
+    "nonconform": "a gauge: a characteristic of these pins is beyond its limit",
+    "undecided": "a gauge: a characteristic is too near to its limit for its uncertainty",
+    "undetermined": "a gauge: the given views do not determine a characteristic",
+    "not_seen": "a gauge: these pins are hidden in every given view",
+    "not inspected": "a gauge: the verdict does not cover this characteristic",
+}
 
 
 class Verdict(StrEnum):
@@ -52,7 +83,7 @@ class Envelope:
     Attributes:
         verdict: the verdict on the picture or part.
         reasons: why it is not OK, and what was not inspected; each begins with a keyword and a colon, such as
-            "exposure: ...", for programs that read it. Empty only for OK.
+            "exposure: ...", for programs that read it: see KEYWORDS. Empty only for OK.
         file: path of the picture; None for a part.
         files: paths of the part's pictures, by view; None for a single picture.
         sha256: SHA-256 of the picture's file in hex; for a part, that of each picture by view.
