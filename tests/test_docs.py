@@ -23,7 +23,7 @@ import yaml
 
 from blender_scripts import render as render_script
 from blender_scripts.contract.connector import read_connector
-from blender_scripts.contract.rig import CAMERAS
+from blender_scripts.contract.station import CAMERAS
 from blender_scripts.contract.toml_section import TomlSection
 from blender_scripts.contract.world import RANGES, Span, World
 from blender_scripts.manifest.defects import KINDS, Choice

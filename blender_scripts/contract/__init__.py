@@ -1,7 +1,7 @@
 """Scene files: reading and checking what a user writes. Standard library only; imports nothing else of this project.
 
 connector.py       a whole scene file, and checks that its tables fit together
-positions.py  terminals.py  housings.py  cad_file.py  rig.py    its tables: pins, shapes, cameras and light
+positions.py  terminals.py  housings.py  cad_file.py  station.py    its tables: pins, shapes, cameras and light
 contour.py  lettering.py    outlines of openings and blocks; the font of the print on a housing
 scene_hash.py      SHA-256 of what pictures depend on in a scene file
 scatter.py  photographs.py  world.py    manufacturing scatter; pictures of the table under the part;

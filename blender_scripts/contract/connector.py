@@ -31,17 +31,17 @@ from blender_scripts.contract.housings import (
 )
 from blender_scripts.contract.photographs import Backdrop, read_backdrop
 from blender_scripts.contract.positions import Position, read_positions
-from blender_scripts.contract.rig import (
-    CameraRig,
+from blender_scripts.contract.scatter import Scatter, read_scatter
+from blender_scripts.contract.scene_hash import picture_values, scene_sha256
+from blender_scripts.contract.station import (
     Lighting,
+    SceneCamera,
     Sensor,
     lens_folds,
     read_cameras,
     read_lighting,
     read_sensor,
 )
-from blender_scripts.contract.scatter import Scatter, read_scatter
-from blender_scripts.contract.scene_hash import picture_values, scene_sha256
 from blender_scripts.contract.terminals import BY_ADDRESS, Mix, Terminal, read_terminals
 from blender_scripts.contract.tolerance import Tolerance, read_tolerance
 from blender_scripts.contract.toml_section import TomlSection
@@ -145,7 +145,7 @@ class Connector:
     scatter: Scatter
     tolerance: Tolerance
     datum: Datum
-    cameras: dict[str, CameraRig]
+    cameras: dict[str, SceneCamera]
     sensor: Sensor
     lightings: dict[str, Lighting]
     marking: Marking
@@ -375,7 +375,7 @@ def table_z_mm(shell: Shell, cavity: Cavity) -> float:
     return min(-shell.height_mm, -shell.depth_mm - cavity.depth_mm) - _TABLE_BELOW_MM
 
 
-def least_distance_mm(connector: Connector, rig: CameraRig, bodies: Iterable[Box]) -> float:
+def least_distance_mm(connector: Connector, rig: SceneCamera, bodies: Iterable[Box]) -> float:
     """Return an upper bound, mm, of camera-to-target distances at which the camera can touch the randomly placed part.
 
     Args:

@@ -16,7 +16,7 @@ from typing import Any
 
 from blender_scripts.contract import draws
 from blender_scripts.contract.housings import Color, Finish, Surface
-from blender_scripts.contract.rig import Lighting
+from blender_scripts.contract.station import Lighting
 from blender_scripts.contract.terminals import Terminal
 
 SCENE, WIDE = WORLDS = ("scene", "wide")

@@ -15,7 +15,7 @@ import numpy as np
 from blender_scripts.contract import draws
 from blender_scripts.contract.connector import Connector, Nuisance
 from blender_scripts.contract.photographs import Photograph
-from blender_scripts.contract.rig import MODELS, CameraRig, is_telecentric
+from blender_scripts.contract.station import MODELS, SceneCamera, is_telecentric
 from blender_scripts.contract.world import World, tint
 from blender_scripts.geometry.lens import NO_DISTORTION, Lens
 from blender_scripts.geometry.sensor import Capture
@@ -202,7 +202,7 @@ def _placing(nuisance: Nuisance, fixture: int) -> tuple[np.ndarray, np.ndarray]:
     return np.linalg.inv(motion), np.array([0.0, 0.0, distance])
 
 
-def _motion_px(rig: CameraRig, view: Camera, station: np.ndarray, moved_mm: float) -> tuple[float, float]:
+def _motion_px(rig: SceneCamera, view: Camera, station: np.ndarray, moved_mm: float) -> tuple[float, float]:
     """How far the undistorted picture moves, right and down, while part and table move by `moved_mm`."""
     belt, target = math.radians(rig.motion_azimuth_deg), np.array(rig.target_mm)
     step = 0.5 * moved_mm * np.array([math.cos(belt), math.sin(belt), 0.0])

@@ -18,7 +18,7 @@ from blender_scripts.contract import lettering
 from blender_scripts.contract.connector import SCENE_NAME, Connector, read_connector
 from blender_scripts.contract.csv_file import CsvRows
 from blender_scripts.contract.errors import InputError, shown
-from blender_scripts.contract.rig import CAMERAS, lens_folds
+from blender_scripts.contract.station import CAMERAS, lens_folds
 from blender_scripts.contract.text_file import read_text
 from blender_scripts.contract.world import SCENE, WORLDS
 from blender_scripts.geometry.clearance import collisions

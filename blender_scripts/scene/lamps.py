@@ -22,7 +22,7 @@ from mathutils import Matrix
 
 from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.housings import Color
-from blender_scripts.contract.rig import Lighting
+from blender_scripts.contract.station import Lighting
 from blender_scripts.contract.world import World, tint
 from blender_scripts.geometry.mesh import Mesh
 from blender_scripts.geometry.optics import Station

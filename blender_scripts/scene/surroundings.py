@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 
 from blender_scripts.contract.housings import Color
-from blender_scripts.contract.rig import Lighting
+from blender_scripts.contract.station import Lighting
 from blender_scripts.contract.world import Window, World, tint
 from blender_scripts.scene import materials, versions
 

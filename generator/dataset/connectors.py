@@ -20,7 +20,7 @@ from blender_scripts.contract.contour import Contour
 from blender_scripts.contract.errors import InputError
 from blender_scripts.contract.nominal_position import NominalPosition
 from blender_scripts.contract.positions import Position
-from blender_scripts.contract.rig import CAMERAS, MODELS
+from blender_scripts.contract.station import CAMERAS, MODELS
 from blender_scripts.geometry.optics import set_up_station
 
 CONNECTORS = "connectors.json"

@@ -19,7 +19,7 @@ from typing import Any
 
 from datasets import ClassLabel, Features, Image, List, Value
 
-from blender_scripts.contract.rig import MODELS, PINHOLE, is_telecentric
+from blender_scripts.contract.station import MODELS, PINHOLE, is_telecentric
 from generator import bbox_str
 from generator.dataset.labels import ANSWER_LABELS, CLASSES, OTHERNG, VERDICTS
 

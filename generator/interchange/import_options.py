@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
-from blender_scripts.contract.rig import CAMERAS
+from blender_scripts.contract.station import CAMERAS
 from generator.dataset.labels import CLASSES
 from generator.interchange.labelled import numbers, split_of
 from generator.interchange.locating_parts import NAMES

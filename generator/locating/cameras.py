@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from blender_scripts.contract.errors import InputError
-from blender_scripts.contract.rig import is_telecentric
+from blender_scripts.contract.station import is_telecentric
 from blender_scripts.geometry.lens import Distortion, distort
 from generator.io.view_names import DEFAULT_VIEW
 

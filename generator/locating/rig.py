@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from blender_scripts.contract.errors import InputError
-from blender_scripts.contract.rig import is_telecentric
+from blender_scripts.contract.station import is_telecentric
 from generator.io.certificate import LENS, PLACE, CalibratedCamera, Certificate, to_rig
 from generator.locating.cameras import StationCamera
 from generator.locating.landmarks import Queries

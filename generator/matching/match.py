@@ -25,8 +25,8 @@ from tqdm import tqdm
 
 from blender_scripts.contract.connector import PICTURE_PX, SCENE_NAME, read_connector
 from blender_scripts.contract.errors import InputError, shown
-from blender_scripts.contract.rig import CAMERAS
 from blender_scripts.contract.scratch import Scratch
+from blender_scripts.contract.station import CAMERAS
 from generator.doe.check import add_scenes_argument
 from generator.io.certificate import CalibratedCamera, Certificate, read_certificate
 from generator.io.checksum import sha256_of

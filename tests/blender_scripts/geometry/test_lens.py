@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blender_scripts.contract.rig import CameraRig, lens_folds
+from blender_scripts.contract.station import SceneCamera, lens_folds
 from blender_scripts.geometry.lens import NO_DISTORTION, Lens, bend_picture, distort, undistort
 
 BARREL = (-0.25, 0.08, 0.001, -0.0015, 0.01)
@@ -48,7 +48,7 @@ def off_px(bends: tuple[float, ...], focal_mm: float, width: int, height: int) -
     reach = 0.5 * np.hypot(width, height) / width * 14.8 / focal_mm
     distortion = tuple(bend / reach**power for bend, power in zip(bends, (2, 4, 1, 1, 6), strict=True))
     if lens_folds(
-        CameraRig(118.0, 25.0, focal_mm, None, 14.8, (0.0, 0.0, 0.0), 0.0, 0.0, distortion, 0.0), width, height
+        SceneCamera(118.0, 25.0, focal_mm, None, 14.8, (0.0, 0.0, 0.0), 0.0, 0.0, distortion, 0.0), width, height
     ):
         return 0.0
     lens = Lens(width, height, focal_mm / 14.8 * width, distortion)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blender_scripts.contract.connector import Connector, read_connector
-from blender_scripts.contract.rig import CAMERAS
+from blender_scripts.contract.station import CAMERAS
 from blender_scripts.geometry.lens import NO_DISTORTION, Lens
 from blender_scripts.geometry.optics import Camera, look_at, set_up_station
 from blender_scripts.manifest.make_part import make_part

@@ -14,7 +14,7 @@ PINHOLE, TELECENTRIC = MODELS = ("pinhole", "telecentric")
 
 
 @dataclass(frozen=True)
-class CameraRig:
+class SceneCamera:
     """One camera: its lens, and its place in the station.
 
     Attributes:
@@ -89,26 +89,26 @@ class Lighting:
     parts: tuple[tuple[str, float], ...]
 
 
-def read_cameras(section: TomlSection) -> dict[str, CameraRig]:
+def read_cameras(section: TomlSection) -> dict[str, SceneCamera]:
     """Read the table `[camera]`; returns a camera for each of CAMERAS. `[camera.left]` overrides keys for one view."""
     shared = {key: value for key, value in section.data.items() if key not in CAMERAS}
-    rigs = {"": _camera(section)}
+    read = {"": _camera(section)}
     for name in CAMERAS:
         own = section.table(name, optional=True)
         if own.data:
             own.inherit(shared)
-            rigs[name] = _camera(own)
-    return {name: rigs.get(name, rigs[""]) for name in CAMERAS}
+            read[name] = _camera(own)
+    return {name: read.get(name, read[""]) for name in CAMERAS}
 
 
-def _camera(section: TomlSection) -> CameraRig:
+def _camera(section: TomlSection) -> SceneCamera:
     x, y, z = section.numbers("target_mm", 3, -500.0, 500.0, (0.0, 0.0, 0.0))
     telecentric = section.boolean("telecentric", False)
     # A view may override the model, so a key of the other model may stand in the shared table.
     focal = section.number("focal_mm", 1.0, 1000.0, *([1.0] if telecentric else []))
     field = section.number("field_mm", 0.5, 2000.0, *([] if telecentric else [1.0]))
     k1, k2, p1, p2, k3 = section.numbers("distortion", 5, -10.0, 10.0, (0.0,) * 5)
-    return CameraRig(
+    return SceneCamera(
         distance_mm=section.number("distance_mm", 5.0, 5000.0),
         angle_deg=section.number("angle_deg", 1.0, 75.0),
         focal_mm=focal,
@@ -146,7 +146,17 @@ def read_lighting(name: str, section: TomlSection) -> Lighting:
         parts = tuple((other, shares.number(other, 0.0, 10.0)) for other in shares.data)
         if not parts and section.data.get("shares") == {}:
             section.wrong("shares", "at least one light set-up and its share, such as ring = 0.5", "none")
-        return Lighting(name, kind, power, 1.0, 1.0, 1.0, 0.0, ambient, parts)
+        return Lighting(
+            name=name,
+            kind=kind,
+            power=power,
+            height_mm=1.0,
+            radius_mm=1.0,
+            width_mm=1.0,
+            azimuth_deg=0.0,
+            ambient=ambient,
+            parts=parts,
+        )
     return Lighting(
         name=name,
         kind=kind,
@@ -160,17 +170,17 @@ def read_lighting(name: str, section: TomlSection) -> Lighting:
     )
 
 
-def lens_folds(rig: CameraRig, width: int, height: int) -> bool:
+def lens_folds(camera: SceneCamera, width: int, height: int) -> bool:
     """Whether a lens maps two directions to one pixel in or near the picture, or no direction to one of its corners.
 
     The distortion of such a lens cannot be inverted.
 
     Args:
-        rig: the camera.
+        camera: the camera.
         width, height: picture size in px.
     """
-    k1, k2, p1, p2, k3 = rig.distortion
-    across = rig.field_mm or rig.sensor_width_mm / rig.focal_mm
+    k1, k2, p1, p2, k3 = camera.distortion
+    across = camera.field_mm or camera.sensor_width_mm / camera.focal_mm
     reach = 0.5 * math.hypot(width, height) / width * across
     before = 0.0
     for step in range(1, 201):
