@@ -28,7 +28,7 @@ from tqdm import tqdm
 from blender_scripts.contract.connector import read_connector
 from generator.io.pictures import open_picture
 from generator.locating.gauge_file import GaugeFile, read_gauge_file
-from generator.locating.search import Found, search
+from generator.locating.search import SearchResult, search
 from studies.gauge_rr import PAGE, ROOT, render
 from studies.page import marked
 from studies.search_pictures import BACKGROUNDS, Composite, composite, manifest, read_parts
@@ -69,7 +69,7 @@ class Outcome:
     seconds: float
 
 
-def outcome_of(shown: Composite, found: Found, seconds: float) -> Outcome:
+def outcome_of(shown: Composite, found: SearchResult, seconds: float) -> Outcome:
     """Compare the tips that a search found in the photograph `shown` with the true ones; `seconds`: its CPU time.
 
     If the drawing looks alike after a half turn, the true tips may also be named as those of the half-turned part: the

@@ -19,7 +19,7 @@ from generator.dataset.card import DatasetFacts
 from generator.dataset.card_header import balance_table, read_settings, read_splits
 from generator.dataset.folder import CARD, is_whole
 from generator.dataset.labels import ANSWER_LABELS, OBSERVABLE_PX
-from generator.dataset.place import Place
+from generator.dataset.place import DatasetPlace
 from generator.dataset.render_manifests import log
 from generator.dataset.shards import build_shard
 from generator.io.given_once import GivenOnce
@@ -228,7 +228,7 @@ def is_built(to: Path, directory: Path, scenes: Path | None, options: Options) -
     Raises:
         InputError: `to` holds something else, or the old dataset cannot be moved back, as another command is writing.
     """
-    Place(to).restore()
+    DatasetPlace(to).restore()
     if not to.is_dir() or not any(to.iterdir()):
         return False
     try:

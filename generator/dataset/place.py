@@ -21,7 +21,7 @@ from generator.io.output_file import write_error
 from generator.soart.golden_reference import FILE, FOLDER
 
 
-class Place:
+class DatasetPlace:
     """The folder that a dataset is written to (the target).
 
     Attributes:

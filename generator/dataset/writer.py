@@ -34,7 +34,7 @@ from generator.dataset.connectors import CONNECTORS, NominalConnector, connector
 from generator.dataset.contact_sheet import SheetRows, write_sheet
 from generator.dataset.folder import CARD, DATA, NSOART, shard_name
 from generator.dataset.labels import CLASSES
-from generator.dataset.place import Place
+from generator.dataset.place import DatasetPlace
 from generator.io.output_file import FULL, check_folder
 from generator.soart.nsoart import GROUP_BY, group_of
 
@@ -144,7 +144,7 @@ class DatasetWriter:
     def __init__(
         self, to: Path, source: Path, overwrite: bool = False, option: str = "--to", replace: bool = True
     ) -> None:
-        self._place = Place(to, option, overwrite, replace)
+        self._place = DatasetPlace(to, option, overwrite, replace)
         self.path = self._place.path
         self.building = self._place.building
         self.spool = Spool(self.building / _SPOOL)

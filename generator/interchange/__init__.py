@@ -1,10 +1,10 @@
 """The commands `import` and `export`: exchange labelled pictures with other tools.
 
 One module reads and writes each foreign format: `coco` (with `coco_masks`), `yolo`, `voc` (read only), `image_folder`.
-Readers (for import) return `labelled.Found` (pictures, messages); writers (for export) get `exported.Exported`.
+Readers (for import) return `labelled.ReadLabels` (pictures, messages); writers (for export) get `exported.Exported`.
 
 To add an export format, write a module with a WRITER (see `exported.Writer`) and list it in `exporting.WRITERS`. To add
-an import format, write a function that returns `labelled.Found` and list it in `importing.READERS`.
+an import format, write a function that returns `labelled.ReadLabels` and list it in `importing.READERS`.
 
 importing    `generator import`; import_options checks its options
 locating_parts  finds the part in photographs by a gauge, and moves their labels to the straightened pictures

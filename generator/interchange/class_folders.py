@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from blender_scripts.contract.errors import shown
-from generator.interchange.labelled import ClassNames, Found, Labelled, split_of
+from generator.interchange.labelled import ClassNames, Labelled, ReadLabels, split_of
 from generator.io.wording import counted, some_of
 
 
@@ -25,7 +25,7 @@ class ClassFolders:
         found: gets the labelled pictures, and messages on faults.
     """
 
-    def __init__(self, source: Path, names: ClassNames, views: Sequence[str], found: Found) -> None:
+    def __init__(self, source: Path, names: ClassNames, views: Sequence[str], found: ReadLabels) -> None:
         self._source, self._names, self._views, self._found = source, names, views, found
         # Pictures by the folder of their class: below a folder of a split, in folders below, of another class by word.
         self._turned: list[tuple[PurePosixPath, int]] = []

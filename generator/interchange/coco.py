@@ -24,9 +24,9 @@ from generator.interchange.labelled import (
     OWN_KEYS,
     Box,
     ClassNames,
-    Found,
     Labelled,
     LabelledObject,
+    ReadLabels,
     find_named,
     leads_below,
     name_unlabelled,
@@ -45,7 +45,7 @@ KEY_POINTS = ("tip", "base")
 MOST_APART_PX = 2.0
 
 
-def read_coco(source: Path, images: Path | None, names: ClassNames) -> Found:
+def read_coco(source: Path, images: Path | None, names: ClassNames) -> ReadLabels:
     """Read a COCO file, or every COCO file of a folder: *.json in it or in `annotations`, */_annotations.coco.json.
 
     Args:
@@ -57,7 +57,7 @@ def read_coco(source: Path, images: Path | None, names: ClassNames) -> Found:
     Returns:
         The labelled pictures, and messages on faults.
     """
-    found = Found()
+    found = ReadLabels()
     places = ("*.json", "annotations/*.json", "*/_annotations.coco.json")
     globs = (source.glob(place, case_sensitive=False) for place in places)
     known = {path for paths in globs for path in paths if path.name[0] != "."}
@@ -87,7 +87,7 @@ def read_coco(source: Path, images: Path | None, names: ClassNames) -> Found:
     return found
 
 
-def _name_unlabelled(files: Sequence[_File], source: Path, found: Found) -> None:
+def _name_unlabelled(files: Sequence[_File], source: Path, found: ReadLabels) -> None:
     """Add messages on pictures beside labelled ones that have no entry."""
     listed = {path.resolve() for file in files for path in file.listed}
     root = source if source.is_dir() else source.parent
@@ -120,7 +120,7 @@ class _File:
     content: Mapping[str, Any]
     images: Path | None
     names: ClassNames
-    found: Found
+    found: ReadLabels
     words: dict[Any, dict[str, None]] = field(default_factory=dict)
     times: Counter[Any] = field(default_factory=Counter)
     objects: dict[Any, list[LabelledObject]] = field(default_factory=dict)

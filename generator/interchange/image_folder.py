@@ -22,9 +22,9 @@ from generator.interchange.class_folders import ClassFolders
 from generator.interchange.exported import Export, Exported, Writer
 from generator.interchange.labelled import (
     ClassNames,
-    Found,
     Labelled,
     LabelledObject,
+    ReadLabels,
     find_named,
     folder_of,
     leads_below,
@@ -58,7 +58,7 @@ _SCHEMA = pa.schema(
 )
 
 
-def read_image_folder(source: Path, names: ClassNames, views: Sequence[str] = ()) -> Found:
+def read_image_folder(source: Path, names: ClassNames, views: Sequence[str] = ()) -> ReadLabels:
     """Read pictures whose class is the name of their folder, or is given in a metadata file, with or without boxes.
 
     Args:
@@ -70,7 +70,7 @@ def read_image_folder(source: Path, names: ClassNames, views: Sequence[str] = ()
     Returns:
         The labelled pictures, and messages on faults.
     """
-    found = Found()
+    found = ReadLabels()
     metadata = [path for path in files_below(source, "metadata.*") if path.suffix.lower() in METADATA_SUFFIXES]
     listed = {path: _read_metadata(path, source, names, found) for path in metadata}
     done = {picture for pictures in listed.values() for picture in pictures or ()}
@@ -105,7 +105,7 @@ def read_image_folder(source: Path, names: ClassNames, views: Sequence[str] = ()
     return found
 
 
-def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) -> set[Path] | None:
+def _read_metadata(path: Path, source: Path, names: ClassNames, found: ReadLabels) -> set[Path] | None:
     """Read the pictures of a metadata file; returns the files that it names, None if it cannot be read."""
     where, faults = path.relative_to(source).as_posix(), len(found.problems)
     try:
@@ -153,7 +153,7 @@ def _lines(path: Path, where: str, problems: list[str]) -> list[tuple[int, Any]]
 
 
 def _read_line(
-    picture: Path, row: Mapping[str, Any], where: str, source: Path, names: ClassNames, found: Found
+    picture: Path, row: Mapping[str, Any], where: str, source: Path, names: ClassNames, found: ReadLabels
 ) -> None:
     problems: list[str] = []
     objects = _objects(row.get("objects"), where, names, problems)

@@ -31,7 +31,7 @@ from generator.interchange.image_folder import read_image_folder
 from generator.interchange.import_options import KNOWN, ImportOptions, import_options
 from generator.interchange.labelled import (
     ClassNames,
-    Found,
+    ReadLabels,
     note_others,
     with_defects_unknown,
     without_repeats,
@@ -50,7 +50,7 @@ from generator.io.processes import InOrder, processes
 from generator.io.wording import counted
 from generator.soart import nsoart
 
-Reader = Callable[[argparse.Namespace, ClassNames, list[str]], Found]
+Reader = Callable[[argparse.Namespace, ClassNames, list[str]], ReadLabels]
 # To add a format, write a function that reads it and list it here; it gets the options that it needs.
 READERS: dict[str, Reader] = {
     "coco": lambda args, names, views: read_coco(args.source, args.images, names),

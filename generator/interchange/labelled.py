@@ -91,7 +91,7 @@ class Labelled:
 
 
 @dataclass
-class Found:
+class ReadLabels:
     """The pictures that a reader found, and messages on faults.
 
     Attributes:
@@ -265,7 +265,7 @@ def name_unlabelled(pictures: Sequence[Path], source: Path, labels: str, problem
         problems.append(f"{folders}: expected labels of every picture, got none for {len(rest)} more pictures")
 
 
-def note_others(found: Found, source: Path) -> None:
+def note_others(found: ReadLabels, source: Path) -> None:
     """Add a message on pictures that are neither imported nor in another message; none if nothing is imported.
 
     Args:
@@ -285,7 +285,7 @@ def note_others(found: Found, source: Path) -> None:
         )
 
 
-def note_splits(found: Found, groups: Sequence[str]) -> None:
+def note_splits(found: ReadLabels, groups: Sequence[str]) -> None:
     """Add a warning on pictures that get the split train because they state none, while other pictures state one.
 
     Args:

@@ -87,7 +87,7 @@ def _turns(locating: Locating, view: str) -> int:
     return turns_alike(one.gauge, one.drawing, view)
 
 
-class Place(NamedTuple):
+class PartPlace(NamedTuple):
     """Where a photograph shows its straightened picture.
 
     Attributes:
@@ -202,7 +202,7 @@ def place_of(
     located: Located,
     spool: Spool,
     key: str,
-) -> Place:
+) -> PartPlace:
     """Find the part in a photograph, or take from the spool what an interrupted import found.
 
     Args:
@@ -236,14 +236,14 @@ def place_of(
     a, b, c, d = kept.note["numbers"]
     similarity = Similarity(complex(a, b), complex(c, d))
     is_certain = abs(similarity.turn_deg) <= UPRIGHT_DEG or _turns(locating, view) == 1
-    return Place(view, similarity, is_certain)
+    return PartPlace(view, similarity, is_certain)
 
 
 def moved_labels(
     labelled: Labelled,
     boxes: Sequence[Box] | None,
     size: tuple[int, int],
-    place: Place,
+    place: PartPlace,
     straightener: Straightener,
     located: Located,
 ) -> Labelled:
@@ -326,7 +326,7 @@ def _own(each: LabelledObject, pin: PinBox | None, is_certain: bool, located: Lo
     return {"address": pin.address, "cavity": each.own.get("cavity") or pin.cavity}
 
 
-def _pins_at(boxes: Sequence[Box], place: Place, straightener: Straightener) -> list[PinBox | None]:
+def _pins_at(boxes: Sequence[Box], place: PartPlace, straightener: Straightener) -> list[PinBox | None]:
     """The pins at which boxes lie, xyxy in px of the photograph; None: at none, or it covers the middles of several."""
     pins, found = straightener.boxes(), list[PinBox | None]()
     middles = place.similarity.apply(

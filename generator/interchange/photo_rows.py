@@ -18,7 +18,7 @@ from generator.dataset.rows import MANIFEST_COLUMNS, Box, ObjectRow, PictureRow,
 from generator.dataset.writer import Kept, Spool, encoded_png
 from generator.interchange.coco_masks import pixels_of
 from generator.interchange.labelled import Labelled, LabelledObject, kind_of
-from generator.interchange.locating_parts import Located, Locating, Place, moved_labels, place_of
+from generator.interchange.locating_parts import Located, Locating, PartPlace, moved_labels, place_of
 from generator.io.pictures import decoded, eight_bit, pixels_sha256, plain, upright, with_white
 from generator.io.source_code import code_sha256
 from generator.soart import nsoart
@@ -76,7 +76,7 @@ class Photo:
     split: str
     part: int | None = None
     camera: str | None = None
-    place: Place | None = None
+    place: PartPlace | None = None
 
     @property
     def label(self) -> str:

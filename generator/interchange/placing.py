@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from generator.dataset.labels import worst_class
-from generator.interchange.labelled import Found, is_utf8
+from generator.interchange.labelled import ReadLabels, is_utf8
 from generator.interchange.photo_rows import Photo
 from generator.interchange.same_pictures import same_files
 from generator.io.view_names import parts_of
 
 
 def placed(
-    found: Found, shares: Mapping[str, float], seed: int, others: Mapping[str, int], views: Sequence[str] = ()
+    found: ReadLabels, shares: Mapping[str, float], seed: int, others: Mapping[str, int], views: Sequence[str] = ()
 ) -> list[Photo]:
     """Return imported pictures with their run name, split and, with `views`, part number and camera.
 
@@ -41,7 +41,7 @@ def placed(
     return _drawn(photos, shares, seed) if shares else photos
 
 
-def _named(found: Found, taken: set[str]) -> list[Photo]:
+def _named(found: ReadLabels, taken: set[str]) -> list[Photo]:
     """Make a Photo of each picture, with a unique run name made from its path; `taken`: names in use."""
     photos = []
     times = Counter(labelled.path.resolve() for labelled in found.pictures)

@@ -15,9 +15,9 @@ from xml.etree import ElementTree
 from blender_scripts.contract.errors import shown
 from generator.interchange.labelled import (
     ClassNames,
-    Found,
     Labelled,
     LabelledObject,
+    ReadLabels,
     find_named,
     folder_of,
     leads_below,
@@ -34,7 +34,7 @@ FOLDERS = ("JPEGImages", "images")
 EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 
-def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: bool = False) -> Found:
+def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: bool = False) -> ReadLabels:
     """Read a folder in VOC's layout, or XML files beside their pictures; returns labelled pictures and messages.
 
     VOC counts pixels from 1 and includes the last one: xmin = 1, xmax = W is the whole picture.
@@ -45,7 +45,7 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
         names: maps object names to Pinsight's classes.
         zero_based: px are counted from 0, and xmax and ymax are edges of the box, as many tools write them.
     """
-    found = Found()
+    found = ReadLabels()
     folder = source / "Annotations" if (source / "Annotations").is_dir() else source
     paths = files_below(folder, "*.xml")
     if not paths:
@@ -94,7 +94,7 @@ def _size(root: ElementTree.Element) -> tuple[int, int] | None:
     return (int(size[0]), int(size[1])) if size and min(size) >= 1 else None
 
 
-def _check_all_read(found: Found, pictures: _Pictures, faulty: Collection[Path], source: Path) -> None:
+def _check_all_read(found: ReadLabels, pictures: _Pictures, faulty: Collection[Path], source: Path) -> None:
     """Name the pictures without an XML file, and the files that are neither.
 
     Args:
@@ -174,7 +174,7 @@ class _Pictures:
         return _Place(picture, picture.relative_to(base).as_posix())
 
 
-def _listed(source: Path, found: Found) -> dict[str, str]:
+def _listed(source: Path, found: ReadLabels) -> dict[str, str]:
     """Return splits from ImageSets/Main by the folded name of an XML file, without its suffix."""
     listed: dict[str, str] = {}
     for path in files_below(source / "ImageSets" / "Main", "*.txt"):

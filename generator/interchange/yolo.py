@@ -17,9 +17,9 @@ from blender_scripts.contract.errors import shown
 from generator.interchange.exported import Export, Exported, Writer
 from generator.interchange.labelled import (
     ClassNames,
-    Found,
     Labelled,
     LabelledObject,
+    ReadLabels,
     find_named,
     is_possible,
     leads_below,
@@ -34,7 +34,7 @@ from generator.io.file_names import existing, folded
 from generator.io.pictures import files_below, is_picture, passed_over
 
 
-def read_yolo(source: Path, names: ClassNames) -> Found:
+def read_yolo(source: Path, names: ClassNames) -> ReadLabels:
     """Read a dataset in YOLO's layout.
 
     Args:
@@ -44,7 +44,7 @@ def read_yolo(source: Path, names: ClassNames) -> Found:
     Returns:
         The labelled pictures, and messages on faults.
     """
-    found = Found()
+    found = ReadLabels()
     path = _description(source) if source.is_dir() else source
     try:
         content = parse_yaml(text_of(path)) if path.suffix.lower() in (".yaml", ".yml") else _without_yaml(path)
@@ -163,7 +163,7 @@ class _Places:
 
     root: Path
     file: Path
-    found: Found
+    found: ReadLabels
     read: dict[Path, str] = field(default_factory=dict)
 
     def pictures(self, entry: str, key: str, split: str) -> list[Path]:

@@ -26,7 +26,7 @@ from generator.locating.measure import measure
 from generator.locating.pose import NotDeterminedError, Pose
 from generator.locating.rig import NOMINAL, Sizes, check_views, scale_note, station_cameras, with_camera_errors
 from generator.locating.scaling import scaled
-from generator.locating.search import Found, search
+from generator.locating.search import SearchResult, search
 from generator.verdict.conformity import Decision
 from generator.verdict.envelope import Verdict
 from generator.verdict.gates import PictureGates
@@ -79,7 +79,7 @@ class Inspected:
     pose: Pose | None = None
     fits: Mapping[str, Fit] = field(default_factory=dict)
     scale: str = NOMINAL
-    found: Found | None = None
+    found: SearchResult | None = None
     judged: Collection[str] = CHARACTERISTICS
 
     @property

@@ -98,7 +98,7 @@ class Sighted:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """The result of a search for a part in a photograph.
 
     Attributes:
@@ -136,7 +136,7 @@ class Found:
 
 
 def orientation_note(orientations: int) -> dict[str, str]:
-    """Return the JSON key that says that a part's turn is not known, as `Found.orientations` is above 1; else none."""
+    """Return the JSON key that says that a part's turn is not known, if `orientations` is above 1; else none."""
     if orientations == 1:
         return {}
     said = f"the drawing looks alike after a turn by {360.0 / orientations:g}°; the turn nearest to upright is assumed"
@@ -155,7 +155,7 @@ def search(
     pitch: float,
     limits: FitLimits,
     stated: Callable[[np.ndarray], np.ndarray] = _as_it_is,
-) -> Found:
+) -> SearchResult:
     """Find the part of a drawing in a photograph.
 
     Args:
@@ -183,7 +183,7 @@ def search(
             seen.append(one)
             enough = enough if _refusals(one, limits) else max(enough, _RUNNER_UP * each.score)
     if not seen:
-        return Found(("not found: no place in the photograph has the edges of the drawing",))
+        return SearchResult(("not found: no place in the photograph has the edges of the drawing",))
     seen.sort(key=lambda each: (bool(_refusals(each, limits)), -each.agreement))
     best, reasons = seen[0], _refusals(seen[0], limits)
     if not reasons:
@@ -191,7 +191,7 @@ def search(
         reasons = _ambiguity(best, others, template, limits, stated) or _second_part(best, others, template, stated)
         reasons = reasons or _cut_off(best, drawing, sought, picture.size)
     marks = sought.marks[: sought.pins]
-    return Found(tuple(reasons), best, *predicted(best, marks), template.turns)
+    return SearchResult(tuple(reasons), best, *predicted(best, marks), template.turns)
 
 
 def nominal_picture(drawing: Drawing, entry: Mapping[str, Any], pitch: float, side: int) -> Nominal:

@@ -66,7 +66,7 @@ class Registered(NamedTuple):
     shape: tuple[int, ...]
 
 
-class Look(NamedTuple):
+class PictureResult(NamedTuple):
     """All results of SOARTC for one picture.
 
     Attributes:
@@ -236,7 +236,7 @@ class SoartC:
         """Compute the anomaly degree of each pixel of the given picture: (H, W) float32, about 1 for OK parts."""
         return self.look(image).anomaly
 
-    def look(self, image: np.ndarray) -> Look:
+    def look(self, image: np.ndarray) -> PictureResult:
         """Compute all results for a picture, (H, W[, C]) floats in [0, 1], with a single alignment.
 
         Raises:
@@ -251,7 +251,7 @@ class SoartC:
         within = inside(placed.pose, placed.reference, placed.small)
         either = [grey(seen)] if placed.pose == whole else [grey(seen), grey(as_whole)]
         shown = evidence(either, within, grey(self.reference_), self.core_, self.turned)
-        return Look(placed.resampled(degrees), seen, maps, degrees, placed, shown)
+        return PictureResult(placed.resampled(degrees), seen, maps, degrees, placed, shown)
 
     def degrees_of_aligned(self, seen: np.ndarray) -> np.ndarray:
         """Compute the degree of each pixel of an aligned picture, such as one changed from the mean picture: (h, w).

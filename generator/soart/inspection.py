@@ -36,7 +36,7 @@ from generator.io.pictures import open_picture
 from generator.io.wording import some_of
 from generator.soart import missing_pins
 from generator.soart.aligned import grey, greys
-from generator.soart.estimator import Look, SoartC
+from generator.soart.estimator import PictureResult, SoartC
 from generator.soart.limits import ScoreLimit, joint_limit, score_limit
 from generator.soart.pins import Pin, PinMeasure, PinTable, as_box
 from generator.soart.regions import boxes_of, holds, standing_out
@@ -130,7 +130,7 @@ class Finding:
     pins: tuple[InspectedPin, ...]
     anomaly: np.ndarray
     maps: np.ndarray
-    look: Look
+    look: PictureResult
 
     def to_json(self) -> dict[str, Any]:
         """Return what a verdict's JSON has besides the keys of `Envelope`: score, number of anomalies, evidence."""
@@ -286,7 +286,7 @@ class InspectionModel:
         height, width = image.shape[:2]
         return [*lost, *(self.gates.size_reasons((width, height), OK_PICTURES) if self.gates else [])]
 
-    def _reasons_not_found(self, look: Look) -> list[str]:
+    def _reasons_not_found(self, look: PictureResult) -> list[str]:
         """List why the picture does not show the part as the OK pictures do; empty if it does."""
         found, limit = look.evidence, self.model.evidence_
         if found.residual > limit.residual:
@@ -296,7 +296,7 @@ class InspectionModel:
             return [f"orientation: the part is turned by {found.turn_deg} degrees"]
         return [_too_little(found.seen, max(limit.seen, LEAST_SEEN))] if found.seen < LEAST_SEEN else []
 
-    def _reasons_not_seen(self, look: Look, decisions: Sequence[str]) -> list[str]:
+    def _reasons_not_seen(self, look: PictureResult, decisions: Sequence[str]) -> list[str]:
         found, limit = look.evidence.seen, self.model.evidence_.seen
         reasons = []
         if found < limit:
@@ -335,12 +335,14 @@ class InspectionModel:
             reasons.append(f"anomaly: {places} from the OK pictures, by up to {boxes[0][4]:.2f} times the limit")
         return reasons or [f"anomaly: score {score:.2f} times the limit"]
 
-    def _doubts(self, look: Look, is_unfit: bool) -> Doubts:
+    def _doubts(self, look: PictureResult, is_unfit: bool) -> Doubts:
         """Return the uncertainty of both limits; larger if the part lies partly outside or the picture is unfit."""
         more = UNSUITABLE if is_unfit or look.evidence.seen < self.model.evidence_.seen else 0.0
         return Doubts(self.picture_doubt + more, self.pin_doubt + more)
 
-    def _judged_pins(self, look: Look, peaks: np.ndarray, doubts: Doubts, is_lost: bool) -> tuple[InspectedPin, ...]:
+    def _judged_pins(
+        self, look: PictureResult, peaks: np.ndarray, doubts: Doubts, is_lost: bool
+    ) -> tuple[InspectedPin, ...]:
         """Measure every pin and judge whether it is above its limit, and surely so; bad pins get a hint.
 
         `peaks` (n, 3) are the anomalies' degrees divided by the limit, and their x, y in px of the mean picture;

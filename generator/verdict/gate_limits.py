@@ -21,7 +21,7 @@ class GateLimits:
         aspect: smallest and largest ratio of width to height of a training picture.
         measures: by name of a measure, lower and upper limit of its difference from similar training pictures.
         appearance: upper limit of a picture's distance from the training pictures, see `generator.verdict.appearance`.
-        turn: upper limit of the similarity that a picture gains if it is turned, see `Look.turns`.
+        turn: upper limit of the similarity that a picture gains if it is turned, see `Comparison.turns`.
         colour: upper limit of the distance of a picture's colours, see `generator.verdict.colours`.
     """
 

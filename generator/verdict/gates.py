@@ -63,7 +63,7 @@ LEAST_TURN = math.log(2.0)
 
 
 @dataclass(frozen=True)
-class Look:
+class Comparison:
     """The result of comparing a picture with the training pictures.
 
     Attributes:
@@ -216,7 +216,7 @@ class PictureGates:
         wider = replace(self.limits, measures=measured, appearance=appearance, colour=colour)
         return PictureGates(wider, self.references, self.measures, self.orientation, self.tones)
 
-    def _look_at(self, picture: Image.Image, grey: np.ndarray, measured: np.ndarray) -> Look:
+    def _look_at(self, picture: Image.Image, grey: np.ndarray, measured: np.ndarray) -> Comparison:
         grid = self.limits.grid
         toned = colours.tones(colours.reduced(picture), _cells(grid))
         return self._look(cells(_stretched(grey, grid)), grey, measured, toned)
@@ -228,7 +228,7 @@ class PictureGates:
         measured: np.ndarray,
         toned: np.ndarray,
         without: int | None = None,
-    ) -> Look:
+    ) -> Comparison:
         """Compare a picture with the training pictures, except those of group `without`."""
         nearest = self.references.nearest(histograms, without)
         difference = self.references.differences(histograms, nearest)
@@ -237,7 +237,7 @@ class PictureGates:
         beyond = measured - np.median(self.measures[nearest], axis=0)
         known = self.tones if self.tones is None or without is None else self.tones[self.references.groups != without]
         colour = 0.0 if known is None else colours.distance(toned, known)
-        return Look(beyond, difference, distance, self.orientation.score(histograms), turns, colour)
+        return Comparison(beyond, difference, distance, self.orientation.score(histograms), turns, colour)
 
     @property
     def _oblong(self) -> bool:
@@ -278,7 +278,7 @@ class PictureGates:
             return [f"size: {px}, diagonal {diagonal:.0f}, not {trained} px as {noun}"]
         return []
 
-    def _turned(self, look: Look, half_turned: bool, noun: str) -> list[str]:
+    def _turned(self, look: Comparison, half_turned: bool, noun: str) -> list[str]:
         turn = max(look.turns, key=lambda one: look.turns[one], default=0)
         if turn and look.turns[turn] > self.limits.turn:
             times, way = math.exp(look.turns[turn]), "clockwise" if turn == 270 else "counter-clockwise"
@@ -293,7 +293,7 @@ class PictureGates:
             ]
         return []
 
-    def _unlike(self, look: Look, noun: str) -> list[str]:
+    def _unlike(self, look: Comparison, noun: str) -> list[str]:
         if look.distance <= self.limits.appearance:
             return []
         times = f"{max(look.distance / self.limits.appearance, 1.01):.2f} times the limit"
@@ -301,7 +301,7 @@ class PictureGates:
             return [f"view: {side} of the picture is unlike all {noun} (difference {times})"]
         return [f"appearance: the picture is unlike all {noun} (difference {times})"]
 
-    def _coloured(self, look: Look, noun: str) -> list[str]:
+    def _coloured(self, look: Comparison, noun: str) -> list[str]:
         if look.colour <= self.limits.colour:
             return []
         times = max(look.colour / self.limits.colour, 1.01)

@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw
 
 from blender_scripts.contract.connector import read_connector
 from blender_scripts.manifest.reader import read_manifest
-from generator.locating.search import Found
+from generator.locating.search import SearchResult
 from studies.gauge_rr import PAGE, ROOT
 from studies.gauge_search import outcome_of, tables
 from studies.page import marked
@@ -61,12 +61,14 @@ def test_outcomes_are_counted_in_whichever_half_turn_fits():
     tips = tips_of(DRAWING, np.eye(4))
     shown = Composite(Image.new("RGB", (9, 9)), "noise", DRAWING, 1.0, False, tips)
     spread = np.broadcast_to(np.eye(2), (27, 2, 2))
-    right, turned = (outcome_of(shown, Found((), None, each, spread, 2), 1.0) for each in (tips + 0.3, tips[::-1]))
+    right, turned = (
+        outcome_of(shown, SearchResult((), None, each, spread, 2), 1.0) for each in (tips + 0.3, tips[::-1])
+    )
     assert right.error_px == pytest.approx(0.3 * np.sqrt(2)) and right.covered == 1.0
     assert turned.error_px == pytest.approx(0.0)
-    lost = outcome_of(shown, Found((), None, tips + 40.0, spread, 2), 1.0)
-    refused = outcome_of(shown, Found(("not located: x",)), 1.0)
-    empty = outcome_of(Composite(shown.picture, "noise", DRAWING), Found(("not found: y",)), 1.0)
+    lost = outcome_of(shown, SearchResult((), None, tips + 40.0, spread, 2), 1.0)
+    refused = outcome_of(shown, SearchResult(("not located: x",)), 1.0)
+    empty = outcome_of(Composite(shown.picture, "noise", DRAWING), SearchResult(("not found: y",)), 1.0)
     written = tables([right, turned, lost, refused, empty])
     assert "| all | 4 | 3 of 4 (" in written and "| all | 0 of 1 (" in written
     assert "| 2 of 3 (9.4–99.2 %) | 1 | 0.21 | 100% |" in written

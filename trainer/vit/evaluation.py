@@ -124,7 +124,7 @@ def read_splits(
     return views.by_part(found, config.views, config.classes, f"--data {folder}")
 
 
-def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
+def load_or_choose_frozen(asked: Asked, model: ViT) -> FrozenThreshold:
     """Return the content of RUN/frozen.json; if missing, it is chosen on the validation split, and saved.
 
     With --max-escape the escape threshold is chosen again, and saved.
@@ -180,7 +180,7 @@ def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
     )
 
 
-def frozen_of_adapted(run: Path) -> FrozenThreshold:
+def load_adapted_frozen(run: Path) -> FrozenThreshold:
     """Return the content of an adapted run's frozen.json, which stays as it is.
 
     Raises:
@@ -333,7 +333,7 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     if asked.max_escape:
         adaptation.refuse(asked.run, "trainer.evaluate --max-escape")
     adapted = adaptation.load(asked.run)
-    held = frozen_of(asked, model) if adapted is None else frozen_of_adapted(asked.run)
+    held = load_or_choose_frozen(asked, model) if adapted is None else load_adapted_frozen(asked.run)
     if adapted is None:
         _learn_gates(asked, model)
     chosen = read_splits(asked.data, settings.input, model.config, asked.splits, ("train",), adapted)
