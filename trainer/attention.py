@@ -16,7 +16,7 @@ from trainer.core.options import add_device, device_of, main_of, number
 from trainer.core.run_folder import check_place
 from trainer.run_kinds import RunKind, run_kind
 from trainer.vit import results, run_page
-from trainer.vit.attention import PICTURES, PROBES, SPLIT, Asked, show
+from trainer.vit.attention import PICTURES, PROBES, SPLIT, AttentionOptions, show
 
 
 def parser() -> argparse.ArgumentParser:
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         torch.set_num_threads(args.threads)
     out = args.out or args.model / results.ATTENTION
     check_place(out, args.data if args.out else None)
-    asked = Asked(
+    asked = AttentionOptions(
         args.model,
         args.data,
         device_of(args.device),

@@ -173,24 +173,27 @@ def _of_florence2(args: argparse.Namespace, splits: tuple[str, ...], out: Path) 
 
 def _of_vit(args: argparse.Namespace, splits: tuple[str, ...], out: Path) -> None:
     from trainer.vit import run_page
-    from trainer.vit.evaluation import ROWS, Asked, evaluate
+    from trainer.vit.evaluation import ROWS, EvaluationOptions, evaluate
 
     _refuse_options_of_gauges(args)
     rows, batch = args.rows or ROWS, args.batch_size or BATCH
-    asked = Asked(args.model, args.data, device_of(args.device), splits, rows, batch, args.max_escape or 0.0)
+    device = device_of(args.device)
+    asked = EvaluationOptions(args.model, args.data, device, splits, rows, batch, args.max_escape or 0.0)
     evaluate(asked, out, own_folder=args.out is None)
     run_page.refresh(args.model, out, OUT)
 
 
 def _of_gauge(args: argparse.Namespace, splits: tuple[str, ...], out: Path) -> None:
-    from trainer.gauge.evaluation import Asked, evaluate
+    from trainer.gauge.evaluation import EvaluationOptions, evaluate
 
     for option in ("rows", "max_escape", "batch_size"):
         if getattr(args, option) is not None:
             name = f"--{option.replace('_', '-')}"
             raise InputError(f"{name} applies to ViT and Florence-2 runs only; {args.model} is the run of a gauge")
     evaluate(
-        Asked(args.model, args.data, device_of(args.device), splits, _tolerances(args.tolerance), args.beside),
+        EvaluationOptions(
+            args.model, args.data, device_of(args.device), splits, _tolerances(args.tolerance), args.beside
+        ),
         out,
         own_folder=args.out is None,
     )
@@ -207,7 +210,7 @@ def _by_reference(args: argparse.Namespace, kind: RunKind, out: Path) -> None:
     tolerance = next(iter(_tolerances(args.tolerance).values()), {})
     options = Options(**part, judged=parse_judge(args.judge), tolerance=tolerance, calibration=args.calibration)
     against_reference.evaluate(
-        against_reference.Asked(args.model, args.photos, args.reference, options),
+        against_reference.ComparisonOptions(args.model, args.photos, args.reference, options),
         out,
         own_folder=args.out is None,
     )

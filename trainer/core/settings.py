@@ -29,7 +29,7 @@ ROWS_MEANING = {
 WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
-class Asked(TypedDict, total=False):
+class SettingMetadata(TypedDict, total=False):
     """Range, option and default of a setting; all keys are optional.
 
     Args:
@@ -61,12 +61,12 @@ class Asked(TypedDict, total=False):
     earlier: Any
 
 
-def setting(default: Any, description: str, **asked: Unpack[Asked]) -> Any:
+def setting(default: Any, description: str, **asked: Unpack[SettingMetadata]) -> Any:
     """Return a field for a subclass of `Settings`.
 
     Args:
         default, description: Default value, and help text.
-        asked: Range, option and more: see `Asked`.
+        asked: Range, option and more: see `SettingMetadata`.
     """
     metadata: Any = asked
     limits = {key: metadata.get(key) for key in ("ge", "gt", "le")}
@@ -112,7 +112,7 @@ DATA_SHA256 = setting(
 
 
 class Setting(NamedTuple):
-    """One setting of a training: name, pydantic field (type, default, help text), range and option (see `Asked`)."""
+    """One setting of a training: name, pydantic field (type, default, help text), range, option (`SettingMetadata`)."""
 
     name: str
     field: FieldInfo
@@ -206,7 +206,7 @@ def _written(value: Any) -> str:
 def fields_of(model: Any) -> Mapping[str, Setting]:
     """Return the settings that a class has as fields, by name.
 
-    `model` is a subclass of `Settings`, or a dataclass whose fields have `Asked` as metadata.
+    `model` is a subclass of `Settings`, or a dataclass whose fields have `SettingMetadata` as metadata.
     """
     if issubclass(model, BaseModel):
         found: dict[str, Any] = model.model_fields

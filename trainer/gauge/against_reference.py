@@ -37,7 +37,7 @@ DOCUMENT, PINS = "reference.json", "reference.csv"
 
 
 @dataclass(frozen=True)
-class Asked:
+class ComparisonOptions:
     """Options of a comparison.
 
     Attributes:
@@ -58,7 +58,7 @@ def files_of(_document: Mapping[str, Any]) -> set[str]:
     return {PINS, REPORT, reference_page.PLOT}
 
 
-def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
+def evaluate(asked: ComparisonOptions, out: Path, own_folder: bool) -> None:
     """Compare a gauge's measures and verdicts with a reference, write the results into `out`, and print the main ones.
 
     Args:
@@ -135,7 +135,7 @@ def _measured(bench: Bench, parts: Mapping[str, Mapping[str, Path]]) -> list[dic
 
 
 def _document(
-    asked: Asked, bench: Bench, reference: Reference, documents: list[dict[str, Any]], pins: pd.DataFrame
+    asked: ComparisonOptions, bench: Bench, reference: Reference, documents: list[dict[str, Any]], pins: pd.DataFrame
 ) -> dict[str, Any]:
     """All numbers, as reference.json holds them."""
     addresses = [each.address for each in bench.drawing.positions]

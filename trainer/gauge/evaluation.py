@@ -47,7 +47,7 @@ AS_DATASET = "dataset"
 
 
 @dataclass(frozen=True)
-class Asked:
+class EvaluationOptions:
     """Options of an evaluation.
 
     Attributes:
@@ -73,7 +73,7 @@ def files_of(document: Mapping[str, Any]) -> set[str]:
     return {MEASURED, PARTS, REPORT, *pictures}
 
 
-def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
+def evaluate(asked: EvaluationOptions, out: Path, own_folder: bool) -> None:
     """Evaluate a run on a dataset, write the results into `out` and print the main ones.
 
     Args:
@@ -134,7 +134,7 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     say(f"report: {out / REPORT}")
 
 
-def _read(asked: Asked, pitch_px: float) -> GaugeData:
+def _read(asked: EvaluationOptions, pitch_px: float) -> GaugeData:
     """Read the splits to measure, with pictures as the run gets them."""
     keep = (lambda name: name in asked.splits) if asked.splits else (lambda name: name != "train")
     adapted = adaptation.load(asked.run)

@@ -290,7 +290,7 @@ def say_scores(looks: Mapping[str, Look], base: Mapping[str, Any]) -> None:
 
 
 @dataclass(frozen=True)
-class Asked:
+class AttentionOptions:
     """Options of an attention analysis.
 
     Args:
@@ -315,7 +315,7 @@ class Asked:
     shown: int = PROBES
 
 
-def _probes(asked: Asked) -> Probes:
+def _probes(asked: AttentionOptions) -> Probes:
     """Read the dataset for the run's network, and choose the probe pictures."""
     config, settings = vit_run.load_config(asked.run)
     size = (config.width, config.height)
@@ -329,7 +329,7 @@ def _probes(asked: Asked) -> Probes:
     return probes_of(kept, asked.split, len(config.classes), asked.pictures, asked.shown)
 
 
-def show(asked: Asked, out: Path, own_folder: bool) -> None:
+def show(asked: AttentionOptions, out: Path, own_folder: bool) -> None:
     """Compute the attention of a run, write the results into `out` and print the scores.
 
     Args:

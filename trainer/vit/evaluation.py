@@ -54,7 +54,7 @@ ROWS = "observable"
 
 
 @dataclass(frozen=True)
-class Asked:
+class EvaluationOptions:
     """Options of an evaluation.
 
     Args:
@@ -124,7 +124,7 @@ def read_splits(
     return views.by_part(found, config.views, config.classes, f"--data {folder}")
 
 
-def load_or_choose_frozen(asked: Asked, model: ViT) -> FrozenThreshold:
+def load_or_choose_frozen(asked: EvaluationOptions, model: ViT) -> FrozenThreshold:
     """Return the content of RUN/frozen.json; if missing, it is chosen on the validation split, and saved.
 
     With --max-escape the escape threshold is chosen again, and saved.
@@ -195,7 +195,7 @@ def load_adapted_frozen(run: Path) -> FrozenThreshold:
     return held
 
 
-def _validation(asked: Asked, settings: TrainingConfig, config: ViTConfig) -> Split:
+def _validation(asked: EvaluationOptions, settings: TrainingConfig, config: ViTConfig) -> Split:
     """Read the dataset's validation split, with the rows that the run's own --rows keeps, at least one."""
     validation = kept(read_splits(asked.data, settings.input, config, ("validation",))["validation"], settings.rows)
     if not len(validation):
@@ -206,7 +206,7 @@ def _validation(asked: Asked, settings: TrainingConfig, config: ViTConfig) -> Sp
     return validation
 
 
-def _positions(asked: Asked, settings: TrainingConfig, config: ViTConfig) -> dict[str, list[str]]:
+def _positions(asked: EvaluationOptions, settings: TrainingConfig, config: ViTConfig) -> dict[str, list[str]]:
     """Return the positions that are defective in the dataset's train split; none where it has no such split."""
     try:
         train = read_splits(asked.data, settings.input, config, ("train",))["train"]
@@ -215,7 +215,7 @@ def _positions(asked: Asked, settings: TrainingConfig, config: ViTConfig) -> dic
     return row_facts.defect_positions(kept(train, settings.rows), config.ok_index)
 
 
-def _learn_gates(asked: Asked, model: ViT) -> None:
+def _learn_gates(asked: EvaluationOptions, model: ViT) -> None:
     """Learn the gates of a run that has none, if the dataset may be that of its training and has both splits."""
     config, (_, settings) = model.config, vit_run.load_config(asked.run)
     content = dataset_facts(asked.data).get("content_sha256", "")
@@ -316,7 +316,7 @@ def write_pictures(out: Path, model: ViT, splits: Mapping[str, Split], found: Ev
             evaluation_plots.mistake_sheet(splits[name], measured["mistakes"], classes, out / f"mistakes_{name}.png")
 
 
-def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
+def evaluate(asked: EvaluationOptions, out: Path, own_folder: bool) -> None:
     """Evaluate a run on a dataset, write the results into `out` and print the main ones.
 
     Args:
@@ -370,7 +370,11 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
 
 
 def _document(
-    asked: Asked, config: ViTConfig, held: FrozenThreshold, reports: Mapping[str, Any], left_out: Mapping[str, int]
+    asked: EvaluationOptions,
+    config: ViTConfig,
+    held: FrozenThreshold,
+    reports: Mapping[str, Any],
+    left_out: Mapping[str, int],
 ) -> dict[str, Any]:
     """Make the content of evaluation.json; `left_out`: number of examples that --rows left out, by split."""
     return {

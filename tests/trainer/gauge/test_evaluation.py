@@ -21,7 +21,7 @@ from trainer.core.errors import InputError
 from trainer.evaluate import main
 from trainer.gauge import evaluation
 from trainer.gauge.beside import read_classifier
-from trainer.gauge.evaluation import Asked, evaluate
+from trainer.gauge.evaluation import EvaluationOptions, evaluate
 from trainer.gauge.measuring import MeasuredCapture
 from trainer.gauge.network import GaugeNetwork
 from trainer.gauge.picture import GaugeData, Picture
@@ -126,7 +126,9 @@ def test_parts_unlike_training_are_invalid_and_their_errors_are_reported(tmp_pat
 
 def evaluated(tmp_path, tolerances=None):
     (tmp_path / "run").mkdir(exist_ok=True)
-    evaluate(Asked(tmp_path / "run", tmp_path, torch.device("cpu"), (), tolerances), tmp_path / "out", False)
+    evaluate(
+        EvaluationOptions(tmp_path / "run", tmp_path, torch.device("cpu"), (), tolerances), tmp_path / "out", False
+    )
     return json.loads((tmp_path / "out" / "evaluation.json").read_text())["splits"]["test"]
 
 
@@ -172,7 +174,7 @@ def test_a_classifiers_verdicts_are_compared_part_by_part(tmp_path):
     (tmp_path / "run").mkdir()
     folder = classified(tmp_path / "vit", verdicts, tmp_path.name)
     limits = {"middle": {"true_position_mm": 0.75}}  # only pins of even parts are displaced by more
-    asked = Asked(tmp_path / "run", tmp_path, torch.device("cpu"), (), limits, folder)
+    asked = EvaluationOptions(tmp_path / "run", tmp_path, torch.device("cpu"), (), limits, folder)
     evaluate(asked, tmp_path / "out", False)
     found = json.loads((tmp_path / "out" / "evaluation.json").read_text())["splits"]["test"]
     both, centre = (found[name]["decisions"]["middle"]["beside"] for name in ("center+top", "center"))
@@ -187,7 +189,7 @@ def test_a_classifiers_verdicts_are_compared_part_by_part(tmp_path):
 def test_verdicts_on_parts_are_compared_by_the_parts_number(tmp_path):
     (tmp_path / "run").mkdir()
     folder = classified(tmp_path / "vit", {"p0_center": "NG", "p2_center": "NG"}, tmp_path.name, True)
-    evaluate(Asked(tmp_path / "run", tmp_path, torch.device("cpu"), beside=folder), tmp_path / "out", False)
+    evaluate(EvaluationOptions(tmp_path / "run", tmp_path, torch.device("cpu"), beside=folder), tmp_path / "out", False)
     found = json.loads((tmp_path / "out" / "evaluation.json").read_text())["splits"]["test"]
     assert found["center+top"]["decisions"]["dataset"]["beside"]["parts"] == 2
 
@@ -202,7 +204,7 @@ def test_a_classifiers_evaluation_states_the_folder_above_or_not(tmp_path, name)
 def test_an_evaluation_of_another_dataset_or_network_is_refused(tmp_path):
     (tmp_path / "run").mkdir()
     folder = classified(tmp_path / "vit", {"p0_center": "NG"}, "other")
-    asked = Asked(tmp_path / "run", tmp_path, torch.device("cpu"), beside=folder)
+    asked = EvaluationOptions(tmp_path / "run", tmp_path, torch.device("cpu"), beside=folder)
     with pytest.raises(InputError, match=f"of a dataset named {tmp_path.name}, got one of other"):
         evaluate(asked, tmp_path / "out", False)
     (folder / "evaluation.json").write_text(json.dumps({"model": "f", "data": tmp_path.name}))
