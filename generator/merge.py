@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
-from generator.io.number_option import whole_number
+from generator.io.number_option import check_workers, whole_number
 from generator.rendering.merge import merge_renders
 
 _SHARD = re.compile(r"\d+_of_\d+")
@@ -45,8 +45,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if others := [str(folder) for folder in folders if folder not in datasets]:
         raise InputError(f"{', '.join(others)}: expected only dataset shards such as {datasets[0]}, got other folders")
-    if options.workers is not None and not 1 <= options.workers <= 1024:
-        raise InputError(f"--workers: expected 1 to 1024 processes, got {options.workers}")
+    check_workers(options.workers)
     # Imported here, since machines that only render lack the libraries of datasets.
     from generator.dataset.build_command import print_facts
     from generator.dataset.merge_shards import merge_shards

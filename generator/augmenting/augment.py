@@ -17,7 +17,7 @@ from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
 from generator.dataset.folder import split_files
-from generator.io.number_option import whole_number
+from generator.io.number_option import check_workers, whole_number
 from generator.io.output_file import check_file, check_folder
 from generator.io.source_code import SCENES
 
@@ -80,8 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write or apply a plan; returns the exit code."""
-    if args.workers is not None and not 1 <= args.workers <= 1024:
-        raise InputError(f"--workers: expected 1 to 1024 processes, got {args.workers}")
+    check_workers(args.workers)
     return _plan(args) if args.step == "plan" else _apply(args)
 
 

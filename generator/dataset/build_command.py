@@ -23,7 +23,7 @@ from generator.dataset.place import DatasetPlace
 from generator.dataset.render_manifests import log
 from generator.dataset.shards import build_shard
 from generator.io.given_once import GivenOnce
-from generator.io.number_option import number, whole_number
+from generator.io.number_option import number, whole_number, worker_problems
 from generator.io.shard import shard_of
 from generator.io.source_code import code_sha256
 from generator.soart.nsoart import REFERENCES, SELF
@@ -180,8 +180,7 @@ def _options(args: argparse.Namespace) -> Options:
         problems.append(f"--grey: expected a fraction of at least 0 and below 1, got {args.grey:g}")
     if not 0 <= args.observable_px < math.inf:
         problems.append(f"--observable-px: expected a length in px of at least 0, got {args.observable_px:g}")
-    if args.workers is not None and not 1 <= args.workers <= 1024:
-        problems.append(f"--workers: expected 1 to 1024 processes, got {args.workers}")
+    problems += worker_problems(args.workers)
     if problems:
         raise InputError(problems)
     return Options(

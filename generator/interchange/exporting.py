@@ -29,7 +29,7 @@ from generator.dataset.labels import CLASSES, OK
 from generator.dataset.rows import MANIFEST_COLUMNS, ObjectRow, class_names, objects_of
 from generator.interchange import coco, image_folder, yolo
 from generator.interchange.exported import Export, Exported, Writer
-from generator.io.number_option import whole_number
+from generator.io.number_option import check_workers, whole_number
 from generator.io.output_file import FULL, check_folder, write_error
 from generator.io.pictures import open_upright
 from generator.io.processes import processes
@@ -64,8 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export the dataset and print the numbers of pictures and boxes; returns the exit code."""
-    if args.workers is not None and not 1 <= args.workers <= 1024:
-        raise InputError(f"--workers: expected 1 to 1024 processes, got {args.workers}")
+    check_workers(args.workers)
     rows, boxes, left_out = export(args.dataset, args.to, args.format, args.ok_positions, args.hidden, args.workers)
     for line in _left_out_notes(left_out):
         sys.stderr.write(f"{line}\n")

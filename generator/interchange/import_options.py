@@ -13,6 +13,7 @@ from blender_scripts.contract.station import CAMERAS
 from generator.dataset.labels import CLASSES
 from generator.interchange.labelled import numbers, split_of
 from generator.interchange.locating_parts import NAMES
+from generator.io.number_option import worker_problems
 
 KNOWN = ("scene", "housing", "terminal", "camera", "lighting", "marking")
 
@@ -81,8 +82,7 @@ def import_options(args: argparse.Namespace) -> ImportOptions:
         problems.append("--share: expected a dataset to mix with (--with DATASET), got none")
     if args.seed < 0:
         problems.append(f"--seed: expected a whole number of at least 0, got {args.seed}")
-    if args.workers is not None and not 1 <= args.workers <= 1024:
-        problems.append(f"--workers: expected 1 to 1024 processes, got {args.workers}")
+    problems += worker_problems(args.workers)
     problems += _locate_problems(args, known)
     problems += _place_problems(args)
     if not args.source.exists():

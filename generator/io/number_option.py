@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from blender_scripts.contract.errors import shown
+from blender_scripts.contract.errors import InputError, shown
+
+MOST_WORKERS = 1024
 
 
 def whole_number(text: str) -> int:
@@ -13,6 +15,19 @@ def whole_number(text: str) -> int:
         return int(plain_number(text))
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected a whole number, got {shown(text)}") from None
+
+
+def worker_problems(count: int | None) -> list[str]:
+    """Return a message if the value of an option --workers (None: not given) is out of range; else an empty list."""
+    if count is None or 1 <= count <= MOST_WORKERS:
+        return []
+    return [f"--workers: expected 1 to {MOST_WORKERS} processes, got {count}"]
+
+
+def check_workers(count: int | None) -> None:
+    """Check the value of an option --workers; raises InputError with the message of `worker_problems`."""
+    if problems := worker_problems(count):
+        raise InputError(problems)
 
 
 def number(text: str) -> float:

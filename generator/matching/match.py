@@ -30,7 +30,7 @@ from blender_scripts.contract.station import CAMERAS
 from generator.doe.check import add_scenes_argument
 from generator.io.certificate import CalibratedCamera, Certificate, read_certificate
 from generator.io.checksum import sha256_of
-from generator.io.number_option import whole_number
+from generator.io.number_option import check_workers, whole_number
 from generator.io.output_file import check_file, write_together
 from generator.io.photo_folder import photographs_in
 from generator.io.pictures import is_picture, open_picture, pixels_sha256
@@ -71,8 +71,7 @@ def run(options: argparse.Namespace) -> int:
     check_file(options.output, "-o", (".toml",), inputs)
     for suffix in (".json", ".html"):
         check_file(options.output.with_suffix(suffix), "-o", (suffix,), inputs)
-    if options.workers is not None and options.workers < 1:
-        raise InputError(f"--workers: expected a whole number from 1, got {options.workers}")
+    check_workers(options.workers)
     if not SCENE_NAME.fullmatch(options.scene):
         raise InputError(f"--scene: expected the name of a scene, without .toml, got {shown(options.scene)}")
     path = options.scenes / f"{options.scene}.toml"

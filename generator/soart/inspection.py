@@ -45,6 +45,7 @@ from generator.soart.saved_space import EXPECTED, PIN_SHIFT, POSITIONS, UNNOTICE
 from generator.verdict.decimals import told_apart
 from generator.verdict.envelope import Verdict, keyword_of
 from generator.verdict.gates import PictureGates
+from generator.verdict.tails import student_quantile
 
 # A limit is taken for uncertain by at most these shares: by one OK picture, and because the OK pictures are few.
 MOST_OF_ONE, MOST_UNCERTAIN = 0.25, 0.5
@@ -425,9 +426,7 @@ def _doubt(scores: np.ndarray, above: int) -> float:
     ordered = np.sort(scores)[::-1]
     limit, following = ordered[above], ordered[min(above + 1, count - 1)]
     logs = np.log(np.maximum(scores, 1e-12))
-    z = Z_995  # to Student's quantile (Cornish and Fisher's expansion)
-    z += (z**3 + z) / (4 * (count - 1)) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * (count - 1) ** 2)
-    extreme = float(np.exp(logs.mean() + z * logs.std(ddof=1)))
+    extreme = float(np.exp(logs.mean() + student_quantile(Z_995, count - 1) * logs.std(ddof=1)))
     by_one, by_few = 1.0 - float(following / limit), extreme / float(limit) - 1.0
     return max(0.0, min(MOST_OF_ONE, by_one), min(MOST_UNCERTAIN, by_few))
 

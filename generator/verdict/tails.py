@@ -27,13 +27,19 @@ MARGIN = 0.5
 ASIDE = 1.25
 
 
-def factor(count: int) -> float:
-    """Return k of the limit "median + k sigma" that is set from `count` values.
+def student_quantile(z: float, degrees: int) -> float:
+    """Return the quantile of Student's t distribution at a probability, by Cornish and Fisher's expansion.
 
-    It is Student's t quantile at 1 - 1/10,000, by Cornish and Fisher's expansion.
+    Args:
+        z: the normal distribution's quantile at this probability.
+        degrees: degrees of freedom, at least 1.
     """
-    z = Z
-    return z + (z**3 + z) / (4 * count) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * count**2)
+    return z + (z**3 + z) / (4 * degrees) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees**2)
+
+
+def factor(count: int) -> float:
+    """Return k of the limit "median + k sigma" from `count` values: Student's t quantile at 1 - 1/10,000."""
+    return student_quantile(Z, count)
 
 
 def upper_limit(values: np.ndarray, least: float = 0.0) -> float:

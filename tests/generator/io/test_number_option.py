@@ -4,8 +4,9 @@ import argparse
 
 import pytest
 
+from blender_scripts.contract.errors import InputError
 from generator.__main__ import main
-from generator.io.number_option import number, whole_number
+from generator.io.number_option import check_workers, number, whole_number, worker_problems
 
 
 def test_numbers_are_read():
@@ -34,3 +35,15 @@ def test_a_command_says_so_of_its_option(capsys):
         main(["build", "out", "--grey", "0,1"])
     assert end.value.code == 2
     assert "argument --grey: expected a number, got '0,1' (the decimal sign is a point)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("count", "is_right"), [(None, True), (1, True), (1024, True), (0, False), (1025, False)])
+def test_from_1_to_1024_processes_can_be_asked_for(count, is_right):
+    said = [] if is_right else [f"--workers: expected 1 to 1024 processes, got {count}"]
+    assert worker_problems(count) == said
+    if is_right:
+        check_workers(count)
+    else:
+        with pytest.raises(InputError) as error:
+            check_workers(count)
+        assert error.value.problems == said

@@ -108,7 +108,8 @@ def test_outputs_beside_the_scene_overwrite_no_input(tmp_path, capsys, monkeypat
     ("words", "message"),
     [
         (["--scene", "no/scene"], "--scene: expected the name of a scene, without .toml, got 'no/scene'"),
-        (["--workers", "-1"], "--workers: expected a whole number from 1, got -1"),
+        (["--workers", "-1"], "--workers: expected 1 to 1024 processes, got -1"),
+        (["--workers", "1025"], "--workers: expected 1 to 1024 processes, got 1025"),
         (["--housing", "pink"], "--housing: expected one of plain, ribbed"),
         (["--lighting", "sun"], "--lighting: expected one of ring, side"),
         (["-o", "matched.json"], "-o: expected a name that ends in .toml, got matched.json"),
