@@ -138,16 +138,16 @@ def _of_part(p: argparse.ArgumentParser) -> None:
         p.add_argument(
             f"--{name}",
             metavar="NAME",
-            help=f"{name} of the part, for a gauge (also that of --locate), or a network trained on NSOART pictures "
-            f"with golden references; needed if it knows more than one {name}, unless they differ in no position, wall "
-            "or camera that a gauge uses",
+            help=f"{name} of the part. Needed by a gauge (also that of --locate) that knows several which differ in a "
+            "position, wall or camera that it uses, and by a network trained on NSOART pictures with golden references "
+            f"of more than one {name}",
         )
     p.add_argument(
         "--camera",
         metavar="VIEW",
-        help="name of the camera (view) of pictures whose file names do not end in it, with --find of all; for gauges, "
-        "also that of --locate, and networks trained on NSOART pictures (how pictures differ from good parts) with "
-        "golden references (default: center for a gauge that has this view)",
+        help="name of the camera (view) that took the pictures. Needed for pictures whose file names do not end in it, "
+        "with --find for all, by a gauge (also that of --locate), and by a network trained on NSOART pictures (how "
+        "pictures differ from good parts) with golden references (default: center for a gauge that has this view)",
     )
     marking = "name of the marking (print) on the part, for a network trained on NSOART pictures with golden references"
     p.add_argument("--marking", metavar="NAME", help=marking)

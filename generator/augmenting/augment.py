@@ -50,7 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     apply.add_argument(
         "--seed", type=whole_number, default=0, metavar="N", help="seed of all random choices (default: 0)"
     )
-    trim = "do not cut strips of random width off the edges of halves, flipped and turned copies"
+    trim = "do not cut strips of random width off the edges of halves, flipped and turned copies: use it "
+    trim += "if strips would cut the part, or if cutting must not change the shape of pictures"
     apply.add_argument("--no-trim", action="store_true", help=trim)
     apply.add_argument("--only-copies", action="store_true", help="leave the originals out of OUT")
     apply.add_argument(

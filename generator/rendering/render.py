@@ -84,7 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--normal", action="store_true", help="also write normal/<run>.npy: surface normals as unit vectors, world axes"
     )
-    recycle = "number of rows after which a renderer process is replaced by a new one (default: 500)"
+    recycle = "number of rows after which a renderer process is replaced by a new one, as its memory grows with each "
+    recycle += "picture; fewer need less memory, but more time for starts (default: 500)"
     add("--recycle", type=_count(1), default=500, metavar="N", help=recycle)
     cluster = "render on a Ray cluster: `ray` joins the one at the environment variable RAY_ADDRESS, or starts one on "
     cluster += "this machine; `ray://ADDRESS` joins a cluster by the address of its Ray Client server"

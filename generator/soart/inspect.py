@@ -76,8 +76,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--positions is a record, the picture of this record; else the first OK picture)",
     )
     model = "a gauge's ONNX file (see trainer.export): in each picture it finds the part, at any place, turn and 0.5 "
-    model += "to 2 times its scale; pictures are then compared as if the part lay still, and pins are judged"
-    parser.add_argument("--model", type=Path, metavar="FILE.onnx", help=model)
+    model += "to 2 times its scale; pictures are then compared as if the part lay still, and pins are judged. The "
+    model += "other commands call this option --locate"
+    parser.add_argument("--model", "--locate", dest="model", type=Path, metavar="FILE.onnx", help=model)
     for name in ("scene", "housing", "terminal"):
         of_part = f"with --model, {name} of the part; needed if the gauge knows several that differ"
         parser.add_argument(f"--{name}", metavar="NAME", help=of_part)
@@ -92,7 +93,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--similarity",
         choices=("pixels", "gram"),
-        help="what is compared of each window A: its pixels, or its row-Gram matrix A A^T (default: pixels)",
+        help="what is compared of each window A: its pixels, or (gram) its row-Gram matrix A A^T, which states how "
+        "alike the window's rows are; gram is there to compare the two methods (default: pixels)",
     )
     parser.add_argument(
         "--reference",
@@ -112,7 +114,8 @@ def _of_method_and_output(parser: argparse.ArgumentParser) -> None:
         metavar="DEG",
         help="largest rotation that is corrected, degrees either way (default: 3)",
     )
-    above = "number of OK pictures that may score above the limit (default: 0)"
+    above = "number of OK pictures that may score above the limit, which is then lower: smaller defects are found, and "
+    above += "more good parts called NG; for many OK pictures, of which the highest scores are exceptions (default: 0)"
     parser.add_argument("--above", type=whole_number, metavar="N", help=above)
     outliers = "also use OK pictures that differ much from the other OK pictures, which are left out otherwise"
     parser.add_argument("--keep-outliers", action="store_true", help=outliers)

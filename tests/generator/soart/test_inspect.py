@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import shutil
@@ -597,3 +598,10 @@ print(code, loaded, *(int(status.split(key)[1].split()[0]) // 1024 for key in ("
     later = [measured(f"edge{n}") for n in range(2)]
     # The least: a busy machine was once seen to compile a loop in a later run, too.
     assert min(later)[0] < 130, later
+
+
+@pytest.mark.parametrize("option", ["--model", "--locate"])
+def test_a_gauge_s_file_is_named_as_in_other_commands_too(option):
+    parser = argparse.ArgumentParser()
+    inspect_command.add_arguments(parser)
+    assert parser.parse_args(["a.png", "--golden", "ok", "-o", "out", option, "gauge.onnx"]).model == Path("gauge.onnx")
