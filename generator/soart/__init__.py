@@ -28,6 +28,7 @@ feature_space    the unit space of such features
 feature_file     reading the ONNX file of a feature network; needs the extra `features`
 figure           drawings of a verdict
 inspect          the command `python -m generator inspect`
+inspect_options  checks of the options of this command
 learning         the unit space of this command, from OK pictures or from a saved file
 straighteners    what straightens the photographs of `inspect --model`
 judging          the verdict on each picture or part, and the files written for it
