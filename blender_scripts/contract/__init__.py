@@ -2,6 +2,7 @@
 
 connector.py       a whole scene file, and checks that its tables fit together
 positions.py  terminals.py  housings.py  cad_file.py  station.py    its tables: pins, shapes, cameras and light
+marking.py  nuisance.py     the print on a housing; random differences between captures
 contour.py  lettering.py    outlines of openings and blocks; the font of the print on a housing
 scene_hash.py      SHA-256 of what pictures depend on in a scene file
 scatter.py  photographs.py  world.py    manufacturing scatter; pictures of the table under the part;

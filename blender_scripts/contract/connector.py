@@ -29,6 +29,8 @@ from blender_scripts.contract.housings import (
     read_housing,
     read_shell,
 )
+from blender_scripts.contract.marking import Marking, read_marking
+from blender_scripts.contract.nuisance import Nuisance, read_nuisance
 from blender_scripts.contract.photographs import Backdrop, read_backdrop
 from blender_scripts.contract.positions import Position, read_positions
 from blender_scripts.contract.scatter import Scatter, read_scatter
@@ -53,60 +55,6 @@ PICTURE_PX = (32, 4096)
 SCENE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # The table lies this far below the part.
 _TABLE_BELOW_MM = 0.5
-
-
-@dataclass(frozen=True)
-class Marking:
-    """Position and size of the characters printed on the housing; positions count from the drawing's origin.
-
-    Attributes:
-        height_mm, stroke_mm: height of a capital letter, and width of its lines.
-        numbers_at: `edges`: row numbers beside the rows and position numbers above; `around`: each cavity's label at
-            a distance of `around_mm` from the middle of the shell's opening.
-        row_numbers_x_mm, position_numbers_y_mm: X of the row numbers, Y of the position numbers.
-        text_at_mm: (x, y) of the middle of a text.
-        z_mm: z of the printed surface: 0 if it is the mating face, another value if it is a flange.
-        color: linear RGB, 0 to 1.
-    """
-
-    height_mm: float
-    stroke_mm: float
-    numbers_at: str
-    row_numbers_x_mm: float
-    position_numbers_y_mm: float
-    around_mm: float
-    text_at_mm: tuple[float, float]
-    z_mm: float
-    color: Color
-
-
-@dataclass(frozen=True)
-class Nuisance:
-    """Random differences between captures; each value is the largest deviation, to either side, of uniform draws.
-
-    Attributes:
-        shift_mm: shift of the part, in X and in Y.
-        rotation_deg, tilt_deg: turn of the part about Z, and about X and Y.
-        distance_mm: height of the cameras above the part.
-        light_power: power of the lamps, as a share of their nominal power.
-        light_azimuth_deg: direction of a `side` lamp.
-        exposure, fixture_shade: brightness of the picture and of the table, in photographic stops.
-        focus_mm: distance of the plane in focus from the camera.
-        white_balance: share by which red rises while blue falls.
-        motion_mm: distance that the part moves during the exposure, around the camera's `motion_mm`.
-    """
-
-    shift_mm: float
-    rotation_deg: float
-    tilt_deg: float
-    distance_mm: float
-    light_power: float
-    light_azimuth_deg: float
-    exposure: float
-    focus_mm: float
-    white_balance: float
-    fixture_shade: float
-    motion_mm: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +160,7 @@ def read_connector(path: Path) -> Connector:
     addresses = {position.address for position in positions}
     terminals, mixes = read_terminals(top, addresses)
     sound = "shell" in top.data and top.table("shell").is_sound()
-    marking = _marking(top.table("marking"))
+    marking = read_marking(top.table("marking"))
     housings = top.named_tables(
         "housings", partial(read_housing, shell=shell, ink=marking.color, sound=sound, folder=path.parent)
     )
@@ -246,7 +194,7 @@ def read_connector(path: Path) -> Connector:
         sensor=read_sensor(top.table("sensor", optional=True)),
         lightings=top.named_tables("lighting", read_lighting),
         marking=marking,
-        nuisance=_nuisance(top.table("nuisance")),
+        nuisance=read_nuisance(top.table("nuisance")),
         fixture_color=read_color(fixture, (0.32, 0.33, 0.35)),
         backdrop=backdrop,
     )
@@ -414,37 +362,3 @@ def check_cameras(connector: Connector, body: Box, name: str) -> None:
         if rig.distance_mm <= least:
             expected = f"more than {least:.4g} mm (camera {camera} could touch the mesh of {name})"
             raise InputError(f"{connector.name}.toml camera.distance_mm: expected {expected}, got {rig.distance_mm:g}")
-
-
-def _marking(section: TomlSection) -> Marking:
-    numbers = section.choice("numbers_at", ("edges", "around"), "edges")
-    unused = [0.0] if numbers == "around" else []
-    x, y = section.numbers("text_at_mm", 2, -500.0, 500.0)
-    return Marking(
-        height_mm=section.number("height_mm", 0.1, 50.0),
-        stroke_mm=section.number("stroke_mm", 0.01, 10.0),
-        numbers_at=numbers,
-        row_numbers_x_mm=section.number("row_numbers_x_mm", -500.0, 500.0, *unused),
-        position_numbers_y_mm=section.number("position_numbers_y_mm", -500.0, 500.0, *unused),
-        around_mm=section.number("around_mm", 0.0, 500.0, *([] if unused else [0.0])),
-        text_at_mm=(x, y),
-        z_mm=section.number("z_mm", -200.0, 200.0, 0.0),
-        color=read_color(section),
-    )
-
-
-def _nuisance(section: TomlSection) -> Nuisance:
-    half = partial(section.number, low=0.0)
-    return Nuisance(
-        shift_mm=half("shift_mm", high=50.0),
-        rotation_deg=half("rotation_deg", high=45.0),
-        tilt_deg=half("tilt_deg", high=20.0),
-        distance_mm=half("distance_mm", high=500.0),
-        light_power=half("light_power", high=0.9),
-        light_azimuth_deg=half("light_azimuth_deg", high=180.0),
-        exposure=half("exposure", high=2.0),
-        focus_mm=half("focus_mm", high=100.0, default=0.0),
-        white_balance=half("white_balance", high=0.5, default=0.0),
-        fixture_shade=half("fixture_shade", high=3.0, default=0.0),
-        motion_mm=half("motion_mm", high=10.0, default=0.0),
-    )

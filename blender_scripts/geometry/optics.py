@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from blender_scripts.contract import draws
-from blender_scripts.contract.connector import Connector, Nuisance
+from blender_scripts.contract.connector import Connector
+from blender_scripts.contract.nuisance import Nuisance
 from blender_scripts.contract.photographs import Photograph
 from blender_scripts.contract.station import MODELS, SceneCamera, is_telecentric
 from blender_scripts.contract.world import World, tint

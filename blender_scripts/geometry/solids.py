@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 
 from blender_scripts.contract import lettering
-from blender_scripts.contract.connector import Marking
 from blender_scripts.contract.contour import Contour
 from blender_scripts.contract.housings import Block, Cavity, Housing, Notch, Shell
+from blender_scripts.contract.marking import Marking
 from blender_scripts.contract.terminals import Terminal
 from blender_scripts.geometry.mesh import Mesh
 from blender_scripts.geometry.part import Body, Cut, Letters

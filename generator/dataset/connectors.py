@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from blender_scripts.contract.connector import Connector, Nuisance
+from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.contour import Contour
 from blender_scripts.contract.errors import InputError
 from blender_scripts.contract.nominal_position import NominalPosition
+from blender_scripts.contract.nuisance import Nuisance
 from blender_scripts.contract.positions import Position
 from blender_scripts.contract.station import CAMERAS, MODELS
 from blender_scripts.geometry.optics import set_up_station

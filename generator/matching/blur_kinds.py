@@ -14,7 +14,8 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from scipy.optimize import least_squares
 
-from blender_scripts.contract.connector import Connector, Nuisance
+from blender_scripts.contract.connector import Connector
+from blender_scripts.contract.nuisance import Nuisance
 from blender_scripts.geometry.optics import Camera, set_up_station
 from blender_scripts.geometry.sensor import smear
 from generator.matching.blur import FEWEST, FOLDS, Spreads, Widening, misfit, nearness, profile_of

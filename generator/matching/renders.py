@@ -22,7 +22,8 @@ import numpy as np
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from blender_scripts.contract.connector import Connector, Nuisance, read_connector
+from blender_scripts.contract.connector import Connector, read_connector
+from blender_scripts.contract.nuisance import Nuisance
 from blender_scripts.geometry.optics import Camera, away_from_part, placing_draws
 from blender_scripts.manifest.output_folder import OutputFolder
 from blender_scripts.manifest.record import read_record

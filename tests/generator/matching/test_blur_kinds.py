@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from blender_scripts.contract.connector import Nuisance, read_connector
+from blender_scripts.contract.connector import read_connector
+from blender_scripts.contract.nuisance import Nuisance
 from blender_scripts.geometry.optics import set_up_station
 from generator.matching.blur_kinds import Blur, blur_quantities, px_per_mm
 from generator.matching.renders import Shot
