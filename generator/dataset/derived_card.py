@@ -9,6 +9,8 @@ from generator.dataset.card_header import balance_table, card_header, classes_ta
 from generator.dataset.folder import ordered_splits
 from generator.dataset.writer import ORIGINS
 
+BY_PEOPLE = "People labelled the photographs; no pin on them was measured. "
+
 
 def read_card(text: str) -> tuple[dict[str, Any], str]:
     """Return build settings and licence from a card (README.md); ({}, "other") if Pinsight did not write the card."""
@@ -41,7 +43,6 @@ def make_derived_card(
         content: SHA-256 of all pictures and labels.
     """
     is_synthetic = not any(split.get("photographs") for split in origins.values())
-    by_people = "" if is_synthetic else "People labelled the photographs; no pin on them was measured. "
     # These two keys identify a dataset that `build` made, and this dataset was not made by it.
     kept = {name: value for name, value in settings.items() if name not in ("source_sha256", "code_sha256")}
     header = card_header(title, license_id, is_synthetic, counts, {**kept, "content_sha256": content})
@@ -78,7 +79,7 @@ from its place on the drawing), and `objects` and `bbox_str` are null where only
 
 ## Limits
 
-{by_people}Balance says nothing about how often defects occur.
+{"" if is_synthetic else BY_PEOPLE}Balance says nothing about how often defects occur.
 """
 
 
