@@ -5,7 +5,7 @@ labels          the classes and their meanings; `judge` decides OK or NG from me
 scene_files     finds the scenes of a render folder and the tolerance of each
 record_rows     makes the row of a rendered picture from its record (JSON of exact measures) and a tolerance
 build           makes a dataset from a render folder: two passes (first_pass; render_folder), checks of each row
-                (render_check); render_manifests reads the rows of the manifests
+                (render_check), counts over them (row_counts); render_manifests reads the rows of the manifests
 shards          `build --shard`: the share of one of several machines; merge_shards joins the shares
 golden_rows     writes the mean pictures of good parts with which the column nsoart may compare pictures
 build_command   `generator build` and its defaults

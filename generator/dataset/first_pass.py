@@ -15,6 +15,7 @@ from blender_scripts.contract.tolerance import Tolerance
 from generator.dataset.labels import OK
 from generator.dataset.render_folder import Chunk, Findings, Rules, examine
 from generator.dataset.render_manifests import RenderManifests, log
+from generator.dataset.row_counts import RowCounts
 from generator.io.processes import InOrder
 from generator.io.shard import Shard
 from generator.soart import nsoart
@@ -43,8 +44,10 @@ class Examined(NamedTuple):
 
 
 @dataclass
-class FirstPass:
-    """Results of the first pass over all chunks; attributes without a description are as in `Findings`.
+class FirstPass(RowCounts):
+    """Results of the first pass over all chunks, with counts over their rows.
+
+    Attributes without a description are as in `Findings`.
 
     Attributes:
         missing: number of rows without a record.
@@ -53,7 +56,6 @@ class FirstPass:
         spaces: collects the rows of each unit space (the good rows that standardise the column nsoart).
         statistics: mean and s.d. of the SOART3 texture maps of the training split's OK rows, by unit-space group.
         tolerances: the tolerance of each scene.
-        records: sum of `record_number` over all records.
     """
 
     problems: list[str] = field(default_factory=list)
@@ -64,16 +66,9 @@ class FirstPass:
     statistics: dict[tuple[str, ...], nsoart.MapStatistics] = field(default_factory=dict)
     tolerances: dict[str, Tolerance] = field(default_factory=dict)
     connectors: set[tuple[str, str, str, str | None]] = field(default_factory=set)
-    other: bool = False
-    grey_rows: int = 0
-    hidden_rows: int = 0
-    blank_rows: int = 0
-    unseen_rows: int = 0
-    ceilings: tuple[int, float, float] = (0, 0.0, 1.0)
     renderers: set[str] = field(default_factory=set)
     blenders: set[str] = field(default_factory=set)
     sizes: set[tuple[int, int]] = field(default_factory=set)
-    records: int = 0
 
     @property
     def rows(self) -> int:
@@ -97,18 +92,11 @@ class FirstPass:
         for group, numbers in findings.statistics:
             found = nsoart.MapStatistics.from_numbers(numbers)
             self.statistics.setdefault(group, nsoart.MapStatistics()).merge(found)
-        self.other |= findings.other
-        self.grey_rows += findings.grey_rows
-        self.hidden_rows += findings.hidden_rows
-        self.blank_rows += findings.blank_rows
-        self.unseen_rows += findings.unseen_rows
-        count, total, least = findings.ceilings
-        self.ceilings = self.ceilings[0] + count, self.ceilings[1] + total, min(self.ceilings[2], least)
+        self.add(findings)
         self.connectors.update(findings.connectors)
         self.renderers.update(findings.renderers)
         self.blenders.update(findings.blenders)
         self.sizes.update(findings.sizes)
-        self.records += findings.records
         for run, label, group in findings.rows:
             self.spaces.add(run, group, label == OK, chunk.split)
 

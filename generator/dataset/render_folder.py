@@ -34,6 +34,7 @@ from generator.dataset.render_check import (
     read_picture,
     shown_path,
 )
+from generator.dataset.row_counts import RowCounts
 from generator.dataset.rows import PICTURES, PictureRow, columns_of, features
 from generator.dataset.writer import Kept, Spool, encoded_png
 from generator.io.pictures import open_picture
@@ -96,8 +97,10 @@ class Chunk:
 
 
 @dataclass
-class Findings:
+class Findings(RowCounts):
     """Results of `examine` for a chunk, except the dataset rows, so that the results of many chunks fit in memory.
+
+    With counts over the rows that go into the dataset.
 
     Attributes:
         key: SHA-256 of the chunk's rows, its files' sizes and times, and the settings, when it was examined.
@@ -108,16 +111,9 @@ class Findings:
         tolerances: (scene, path, limits) of each scene's first record in the chunk, and of each later record whose
             limits differ from those of the scene's record before it.
         connectors: (scene, housing, terminal, SHA-256 of the scene when it was rendered) of the rows, each once.
-        other: whether any object has the class OTHERNG.
-        grey_rows, hidden_rows: number of rows in the grey zone, and of NG rows in which no defect is visible.
-        blank_rows: number of rows, OK or NG, in which nothing can be seen: `is_blank`, or OK and no pin is in view.
-        unseen_rows: number of other OK rows in which some pin cannot be seen at all.
-        ceilings: (number of boxes in all `bbox_str`, sum and minimum of their IoU with the exact boxes); the IoU is
-            below 1 because edges in `bbox_str` are rounded to a thousandth of the picture.
         renderers, blenders, sizes: versions of renderer and Blender, and (W, H) of the pictures in px, each once.
         statistics: (unit-space group, statistics of the SOART3 texture maps of its OK training rows) of each group,
             as `MapStatistics.as_numbers` returns them.
-        records: sum of `record_number` over the rows' records.
     """
 
     key: str = ""
@@ -126,17 +122,10 @@ class Findings:
     rows: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
     tolerances: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     connectors: list[tuple[str, str, str, str | None]] = field(default_factory=list)
-    other: bool = False
-    grey_rows: int = 0
-    hidden_rows: int = 0
-    blank_rows: int = 0
-    unseen_rows: int = 0
-    ceilings: tuple[int, float, float] = (0, 0.0, 1.0)
     renderers: list[str] = field(default_factory=list)
     blenders: list[str] = field(default_factory=list)
     sizes: list[tuple[int, int]] = field(default_factory=list)
     statistics: list[tuple[tuple[str, ...], tuple[int, list[float], list[float]]]] = field(default_factory=list)
-    records: int = 0
 
     def take(self, row: PictureRow, record: Mapping[str, Any], path: Path, blank: bool) -> None:
         """Add to the findings a row that goes into the dataset.
