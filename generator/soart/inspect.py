@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `generator inspect` to its parser."""
     inspected = "pictures to inspect, or folders of pictures"
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help=inspected)
-    golden = "folder of pictures of OK parts, or the file of a unit space that --save wrote (.npz)"
+    golden = "folder of golden pictures, which show OK parts, or the file of a unit space that --save wrote (.npz)"
     parser.add_argument("--golden", required=True, type=Path, metavar="OK", help=golden)
     views = "cameras (views) that show each part, such as center,left,top: each part gets one verdict by its pictures, "
     views += "which are named after part and view, part7_left.png or part7/left.png, also in the folder OK"
