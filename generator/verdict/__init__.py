@@ -5,6 +5,6 @@
 - `gates`: whether a picture can be judged: size, exposure, contrast, sharpness, noise, orientation, appearance, colour.
 - `feature_gate`: how far a picture is from the training pictures, in the network's features.
 - `decimals`: writes a value and its limit so that they differ.
-- `gate_limits`, `measures`, `appearance`, `colours`, `orientation`, `tails`: limits of the gates, what they measure, and
-  how limits are set.
+- `gate_limits`, `measures`, `appearance`, `colours`, `orientation`, `tails`: limits of the gates, what they measure,
+  and how limits are set.
 """
