@@ -13,7 +13,8 @@ from generator.io.checksum import sha256_of
 from generator.locating.crops import Crops
 from generator.locating.fit import FitLimits
 from generator.locating.likeness import Likeness
-from generator.locating.locate import FoundPoints, NotDeterminedError
+from generator.locating.locate import FoundPoints
+from generator.locating.pose import NotDeterminedError
 from generator.verdict.envelope import keyword_of
 from generator.verdict.gates import PictureGates
 from tests.generator.locating.exact_finder import ExactFinder, connectors_text, drawing_of, grey
