@@ -117,6 +117,11 @@ def load(run: Path) -> Adaptation | None:
     return Adaptation(transforms, document)
 
 
+def is_adapted(run: Path) -> bool:
+    """Return whether a run was adapted, by its weights or by RUN/adaptation.json; neither is checked."""
+    return (run / FILE).is_file() or _seal(run / BEST) is not None
+
+
 def choose(tried: Sequence[tuple[int, float]], parts: int) -> int:
     """Return the index of the best change of the pictures: the first, no change, unless a later one is clearly better.
 
@@ -168,9 +173,8 @@ def _check_files(run: Path, sealed: Mapping[str, str]) -> None:
     for name, stated in sealed.items():
         path = run / name
         if not path.is_file() or _sha256_without(path, weights) != stated:
-            raise InputError(
-                f"{path}: expected the file that {FILE} states (SHA-256 {stated}), got another; adapt again"
-            )
+            got = "another" if path.is_file() else "no such file"
+            raise InputError(f"{path}: expected the file that {FILE} states (SHA-256 {stated}), got {got}; adapt again")
     for path in _files(run, _NOT_NEW):
         if path.relative_to(run).as_posix() not in sealed:
             raise InputError(f"{path}: expected no file of which {FILE} says nothing; adapt again")

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from generator.io.file_names import dataset_name
-from trainer.core import calibration, frozen_threshold, results_folder, run_folder, tolerance, verdict_shares
+from trainer.core import calibration, frozen_threshold, results_folder, row_facts, run_folder, tolerance, verdict_shares
 from trainer.core import gates as core_gates
 from trainer.core.calibration import Calibration
 from trainer.core.console import say
@@ -40,7 +40,7 @@ from trainer.florence2.evaluation_page import calibration_said, write_page
 from trainer.florence2.metrics import matches, pin_at
 from trainer.florence2.run import Detector, load_config
 from trainer.florence2.truth import Pin, Truth
-from trainer.florence2.verdict_counts import verdicts_at
+from trainer.florence2.verdict_counts import parts_at, verdicts_at
 from trainer.vit.network.letterbox import rgb
 
 # A larger share of pictures without room for a text is reported.
@@ -73,23 +73,26 @@ def _data(folder: Path, wanted: Sequence[str], detector: Detector) -> DetectionD
 
 
 def _kept(splits: Mapping[str, DetectionSplit], which: str, folder: Path) -> dict[str, DetectionSplit]:
-    """Return the splits with only those pictures that --rows `which` keeps: see `row_facts.kept_rows`.
+    """Return the splits with all pictures of those parts that --rows `which` keeps: see `row_facts.keeps`.
 
     Raises:
         InputError: It keeps none of a split.
     """
     found = {}
     for name, split in splits.items():
-        flags = [(truth.columns.get("observable"), truth.columns.get("grey")) for truth in split.truths]
-        keep = [
-            index
-            for index, (observable, grey) in enumerate(flags)
-            if which == "all" or (observable is not False and not (which == "clear" and grey is True))
-        ]
-        found[name] = split if len(keep) == len(split) else split.subset(keep)
+        parts: dict[str, list[Mapping[str, Any]]] = {}
+        for truth in split.truths:
+            parts.setdefault(truth.part, []).append(truth.columns)
+        kept = {part for part, pictures in parts.items() if row_facts.keeps(pictures, which)}
+        found[name] = _some(split, [index for index, truth in enumerate(split.truths) if truth.part in kept])
     if empty := [name for name, split in found.items() if not len(split)]:
         raise InputError(f"--data {folder}: expected rows to measure in {empty}, got none with --rows {which}")
     return found
+
+
+def _some(split: DetectionSplit, indices: Sequence[int]) -> DetectionSplit:
+    """Return the split with the pictures at `indices` only; the split itself if these are all."""
+    return split if len(indices) == len(split) else split.subset(indices)
 
 
 def lines_of(
@@ -271,6 +274,7 @@ def measure(
     own: Gates | None = None,
     texts: Sequence[str] = (),
     fitted: str = "validation",
+    rows: str = ROWS,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Measure the splits, and write OUT/mistakes_SPLIT.png for each split with false or missed boxes.
 
@@ -281,6 +285,8 @@ def measure(
         own: The run's gates, which find pictures that cannot be judged; None: no gates.
         texts: Kinds of texts (`run.DRAWN_TEXTS`) with which the pictures are measured again.
         fitted: Split on which the run's calibration was fitted, which would therefore not be a test of it.
+        rows: Of the pictures in `splits`, which count beside the verdicts on parts, for which all do: see
+            `row_facts.keeps`.
 
     Returns:
         Reports by split, and the lines of predictions.csv.
@@ -289,9 +295,13 @@ def measure(
     threshold, seen = detector.threshold, detector.seen
     limits, by = (Thresholds.at(threshold), None) if frozen is None else (frozen.limits, frozen.calibration)
     reports: dict[str, Any] = {}
-    rows: list[dict[str, Any]] = []
-    for name, split in splits.items():
-        found, unsuitable = _judged(inspector, split, batch_size, own)
+    table: list[dict[str, Any]] = []
+    for name, whole in splits.items():
+        boxes, refused = _judged(inspector, whole, batch_size, own)
+        on_parts = parts_at(list(zip(whole.truths, boxes, strict=True)), limits, refused)
+        keep = [index for index, truth in enumerate(whole.truths) if row_facts.keeps([truth.columns], rows)]
+        split, found = _some(whole, keep), [boxes[index] for index in keep]
+        unsuitable = [refused[index] for index in keep] if refused else ()
         if why := core_gates.counted(unsuitable):
             say(f"{name}: INVALID because of {why}")
         reports[name] = metrics.report(
@@ -304,6 +314,7 @@ def measure(
             unsuitable=unsuitable,
             calibrated=None if name == fitted else by,
         )
+        reports[name]["verdicts_on_parts"] = on_parts
         points = decision.operating_points_of(split.truths, found, frozen, threshold, unsuitable)
         reports[name]["operating_points"] = points
         if texts:
@@ -311,11 +322,11 @@ def measure(
                 kind: _with_texts(inspector, split, batch_size, limits, own, kind) for kind in texts
             }
         lines = [lines_of(name, *pair, threshold, by) for pair in zip(split.truths, found, strict=True)]
-        rows += [line for some in lines for line in some]
+        table += [line for some in lines for line in some]
         if shown := worst(lines):
             sheet = sheets.truth_and_prediction(split, found, shown, threshold)
             sheets.save(sheet, out / f"mistakes_{name}.png")
-    return reports, rows
+    return reports, table
 
 
 def evaluate(
@@ -340,7 +351,7 @@ def evaluate(
         batch_size, device: Pictures per batch, and the model's device.
         own_folder: Whether `out` is RUN/evaluation, whose files may be replaced without a check.
         max_escape: Largest escape rate, for which the escape threshold is chosen again and saved; 0: the run's is kept.
-        rows: Which pictures are measured: see `row_facts.kept_rows`. Thresholds are chosen on all of them.
+        rows: Which pictures and parts are measured: see `row_facts.keeps`. Thresholds are chosen on all of them.
 
     Raises:
         InputError: The run is unfinished, the dataset cannot be read or has classes that the run does not know, `rows`
@@ -359,9 +370,12 @@ def evaluate(
     compared, fitted = _compared(run, data), "" if _others(run, folder) else "validation"
     frozen = frozen_of(run, inspector, folder, data, batch_size, max_escape)
     _learn_gates(run, inspector, folder)
+    own = Gates.load(run)
+    for text in own.warned():
+        say(text)
     with results_folder.replaced(out, EVALUATION, evaluation_files) as stage:
-        reports, lines = measure(inspector, splits, batch_size, stage, frozen, Gates.load(run), texts, fitted)
-        left_out = {name: len(data.splits[name]) - len(split) for name, split in splits.items()}
+        reports, lines = measure(inspector, splits, batch_size, stage, frozen, own, texts, fitted, rows)
+        left_out = {name: len(data.splits[name]) - one["pictures"] for name, one in reports.items()}
         document = _document(run, folder, detector, rows, left_out, frozen) | {
             "tolerance": compared.to_json(),
             "splits": reports,

@@ -139,6 +139,8 @@ class RegionReader:
     ) -> list[list[Found]]:
         """Give each found box its likeliest NG class, and multiply its confidence by this class's probability.
 
+        A box in which OK is likelier than each NG class is marked as good.
+
         Args:
             model, states, mask: As in `logits`.
             found: Boxes of B pictures, in px of each.
@@ -152,7 +154,9 @@ class RegionReader:
             if some:
                 bins[row, : len(some)] = bins_of(torch.tensor([one.box for one in some]), size)
         shares = self.logits(model, states, mask, bins.to(states.device)).softmax(-1).cpu()
-        shares[..., self.classes.index(OK_CLASS)] = 0.0
+        ok = self.classes.index(OK_CLASS)
+        good = shares.argmax(-1) == ok
+        shares[..., ok] = 0.0
         best = shares.max(-1)
         return [
             [
@@ -160,6 +164,7 @@ class RegionReader:
                     one,
                     label=self.classes[int(best.indices[row, k])],
                     confidence=one.confidence * float(best.values[row, k]),
+                    is_good=bool(good[row, k]),
                 )
                 for k, one in enumerate(some)
             ]

@@ -13,6 +13,7 @@ from typing import Any
 
 from PIL import Image
 
+from blender_scripts.contract import wide_limits
 from blender_scripts.contract.tolerance import Tolerance
 from generator.io.certificate import Certificate, read_certificate
 from generator.io.view_names import DEFAULT_VIEW, parts_of, view_of
@@ -77,6 +78,7 @@ class Bench:
         adaptation: How pictures are changed before they are measured; None: the run was not adapted to a station.
         assumed: Which terminal was taken, if the options name none and others would give other measures; else empty.
         replaced: The judged limits that are not the run's, see `trainer.gauge.limits.replaced`; else empty.
+        wide: Warnings of limits that hardly any pin of the connector exceeds.
     """
 
     gauge: Gauge
@@ -87,6 +89,7 @@ class Bench:
     adaptation: Adaptation | None = None
     assumed: str = ""
     replaced: str = ""
+    wide: tuple[str, ...] = ()
 
     @property
     def lengths_mm(self) -> dict[str, float]:
@@ -121,7 +124,11 @@ class Bench:
             pins=found.pins,
         )
         said = self.said(found)
-        warnings = [*([adaptation.WARNING] if self.adaptation is not None else []), *filter(None, [self.assumed])]
+        warnings = [
+            *([adaptation.WARNING] if self.adaptation is not None else []),
+            *filter(None, [self.assumed]),
+            *self.wide,
+        ]
         warnings += filter(None, [expiry_warning(self.gauge.certificate)])
         warned = {"warnings": warnings} if warnings else {}
         more = found.document(self.drawing, self.options.judged)
@@ -185,8 +192,11 @@ def load_bench(run: Path, options: Options) -> Bench:
     assumed = _assumed(drawing, [each.key[2] for each in others], factors)
     if assumed:
         say(f"WARNING: {assumed}.")
+    wide = tuple(f"--tolerance: {text}" for text in wide_limits.of_positions(options.tolerance, drawing.positions))
+    for text in wide:
+        say(f"WARNING: {text}.")
     said = replaced(tolerance, usual, options.judged)
-    return Bench(gauge, drawing, tolerance, model, options, adaptation.load(run), assumed, said)
+    return Bench(gauge, drawing, tolerance, model, options, adaptation.load(run), assumed, said, wide)
 
 
 def _assumed(drawing: StatedDrawing, terminals: Sequence[str], factors: Factors) -> str:

@@ -35,9 +35,9 @@ def test_saved_gate_says_the_same_and_belongs_to_its_weights(gate, tmp_path: Pat
     (tmp_path / BEST).write_bytes(b"other weights")
     other = Gates.load(tmp_path)
     assert other.features is None and other.foreign == (FEATURES,)
-    assert "has gates.safetensors of other weights or another run and no gates.npz (" in other.missing[0]
+    assert "has gates.safetensors of other weights or another run and no gates.npz, so that" in other.missing[0]
     assert Gates.load(tmp_path / "none") == Gates(None, None)
-    assert Gates(None, None).missing[0].startswith("gates: the run has no gates.npz and no gates.safetensors (")
+    assert Gates(None, None).missing[0].startswith("gates: the run has no gates.npz and no gates.safetensors, so that")
 
 
 def test_a_file_of_an_earlier_version_that_states_no_weights_is_used(gate, tmp_path: Path):

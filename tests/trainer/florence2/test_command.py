@@ -563,6 +563,27 @@ def test_evaluate_tells_what_is_missed_from_what_cannot_be_seen(finished, make_r
     assert "expected rows to measure in ['station'], got none with --rows observable" in capsys.readouterr().err
 
 
+def test_rows_keep_or_leave_out_parts_whose_verdicts_are_counted(finished, make_rows, make_dataset, tmp_path):
+    rows = with_answers(make_rows("station", 6, 5))
+    for index, row in enumerate(rows):
+        row["part"] = index // 2
+    rows[0]["observable"], rows[3]["grey"] = False, True
+    data = make_dataset(tmp_path / "station", {"station": rows})
+    words = ["--model", str(finished), "--data", str(data), "--device", "cpu", "--threads", "1", "--out"]
+    found = {}
+    for which in ("all", "observable", "clear"):
+        assert evaluate.main([*words, str(tmp_path / which), "--rows", which]) == 0
+        document = json.loads((tmp_path / which / "evaluation.json").read_text())
+        split, left_out = document["splits"]["station"], document["left_out"]["station"]
+        on_parts = split["verdicts_on_parts"]
+        assert on_parts["escapes"]["of"] + on_parts["overkill"]["of"] == on_parts["parts"]
+        found[which] = (split["pictures"], left_out, on_parts["parts"])
+        with (tmp_path / which / "predictions.csv").open(newline="") as file:
+            assert ("station000" in {line["run"] for line in csv.DictReader(file)}) == (which == "all")
+    # Two pictures go with the grey part, and one that shows nothing of a defect of a part that stays.
+    assert found == {"all": (6, 0, 3), "observable": (5, 1, 3), "clear": (3, 3, 2)}
+
+
 def test_evaluate_measures_data_that_has_no_training_split(make_rows, make_dataset, finished, tmp_path):
     rows = with_answers(make_rows("station", 4, 5))
     data = make_dataset(tmp_path / "station", {"station": rows})

@@ -147,6 +147,13 @@ def test_calibration_counts_every_box():
     assert calibration([])["ece"] is None
 
 
+def test_listed_pins_that_the_model_holds_for_good_are_no_boxes_found():
+    """A hundred of them, of little confidence and rightly so, would make any error small."""
+    found = [on(A, 0.9, "NUKENG"), *(replace(on(C, 0.01), is_good=True) for _ in range(100))]
+    curve = calibration([(NG, found)])
+    assert curve["boxes"] == 1 and curve["ece"] == pytest.approx(0.9)
+
+
 def test_a_calibration_changes_probabilities_and_nothing_else():
     found, by = (
         [[on(A, 0.6), on(B, 0.7, "BENDNG")], [on(C, 0.7, "BENDNG"), on(A, 0.5)]],

@@ -175,6 +175,7 @@ def test_a_box_gets_the_likeliest_defect_and_its_probability(collator):
     assert [f.label for f in rated[1]] == ["bent pin", "NUKENG"]
     confidences = [f.confidence for some in rated for f in some]
     assert confidences == pytest.approx([0.04, 0.7, 0.8])
+    assert [f.is_good for some in rated for f in some] == [True, False, False]
     assert Stated(collator, shares).rated(None, torch.zeros(0), torch.zeros(0), [[], []], sizes) == [[], []]
 
 
