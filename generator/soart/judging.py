@@ -22,7 +22,7 @@ from generator.soart.inspection import UNNOTICED, Finding, InspectionModel, as_v
 from generator.soart.part_model import PartFinding, PartInspectionModel, Unjudged, reasons_of, verdict_of
 from generator.soart.verdict_log import MARK, VerdictLog, files_of
 from generator.soart.watch import Arrival
-from generator.verdict.envelope import Envelope, Verdict
+from generator.verdict.envelope import Envelope, Verdict, in_short
 
 
 class Judge:
@@ -91,7 +91,7 @@ class Judge:
         write_whole(self.log.folder / files_of(name)[1], _png(unreadable(reasons)))
         envelope = self._envelope(path, sha256, Verdict.INVALID, reasons)
         self._record(self.log.folder / files_of(name)[0], envelope, path, score=None)
-        return f"{Verdict.INVALID}  {path.name}  {'  '.join(reasons)}"
+        return f"{Verdict.INVALID}  {path.name}  {in_short(reasons)}"
 
     def _envelope(
         self, path: Path, sha256: str, verdict: Verdict, reasons: Sequence[str], finding: Finding | None = None

@@ -37,7 +37,7 @@ _WEIGHTS, _PICTURES = "weights_sha256", "gates_sha256"
 # Pictures that the gates are learned from: more, drawn evenly from each split, would only take longer.
 MOST = {"train": 700, "validation": 300}
 BATCH = 16
-REMEDY = "`python -m trainer.evaluate --model RUN --data DATASET` with the training's dataset writes what is missing"
+REMEDY = "`python -m trainer.evaluate --model RUN --data DATASET` with the training's data writes what is missing"
 
 
 @dataclass(frozen=True)
@@ -89,11 +89,11 @@ class Gates:
         """If the run lacks a gate, a list of one text that says so and how to make it; otherwise an empty list."""
         if not self.lacking:
             return []
-        return [f"gates: the run has {self.lacking}, so that nothing tells which pictures it can judge; {self.remedy}"]
+        return [f"gates: the run has {self.lacking}, and judges nothing: {self.remedy}"]
 
     def warned(self) -> list[str]:
         """Return the lines that an evaluation prints about gates that the run lacks: at most one."""
-        return [f"WARNING: {text}; until then `trainer.predict` judges nothing." for text in self.missing]
+        return [f"WARNING: {text}." for text in self.missing]
 
     def reasons(self, pictures: Sequence[Image.Image], features: np.ndarray | None) -> list[list[str]]:
         """Return for each picture the reasons why it cannot be judged; an empty list if it can be judged.

@@ -19,7 +19,7 @@ from trainer.core import gates as core_gates
 from trainer.core.calibration import Calibration
 from trainer.core.console import say
 from trainer.core.data import read_dataset
-from trainer.core.dataset_columns import ANSWER_READ, lacking, lacking_line, observable_px
+from trainer.core.dataset_columns import ANSWER_READ, lacking, lacking_line
 from trainer.core.decision import Thresholds
 from trainer.core.default_paths import dataset_facts
 from trainer.core.errors import InputError
@@ -156,7 +156,7 @@ def _others(run: Path, folder: Path) -> bool:
 
 
 def frozen_of(
-    run: Path, inspector: Inspector, folder: Path, data: DetectionData, batch_size: int, rate: float = 0.0
+    run: Path, inspector: Inspector, folder: Path, data: DetectionData, batch_size: int, others: bool, rate: float = 0.0
 ) -> FrozenThreshold | None:
     """Read RUN/frozen.json; make it on validation if it is missing (run of an earlier version) or a `rate` is given.
 
@@ -164,6 +164,7 @@ def frozen_of(
         run, inspector, folder: The run's folder, its model, and the dataset's folder.
         data: The splits that have been read from the dataset.
         batch_size: Pictures per batch.
+        others: Whether the dataset is known to be another than that of the run's training.
         rate: Largest escape rate, from `--max-escape`; 0: not given.
 
     Returns:
@@ -173,7 +174,7 @@ def frozen_of(
     Raises:
         InputError: The file is damaged; or a `rate` is given and the file cannot be made.
     """
-    held, others = frozen_threshold.load(run), _others(run, folder)
+    held = frozen_threshold.load(run)
     if rate and others:
         raise InputError(
             f"--max-escape: expected --data to be the dataset that {run} was trained on, whose validation split sets "
@@ -218,8 +219,8 @@ def _compared(run: Path, data: DetectionData) -> tolerance.Comparison:
 
 
 def _learn_gates(run: Path, inspector: Inspector, folder: Path) -> None:
-    """Learn the gates of a run that has none, if the dataset may be that of its training and has both splits."""
-    if core_gates.have(run) or _others(run, folder):
+    """Learn the gates of a run that has none, if the dataset, which may be that of its training, has both splits."""
+    if core_gates.have(run):
         return
     try:
         splits = _data(folder, tuple(core_gates.MOST), inspector.detector).splits
@@ -367,16 +368,18 @@ def evaluate(
     if not own_folder:
         new = evaluation_files({"splits": splits})
         results_folder.check(out, run, EVALUATION, evaluation_files, new)
-    compared, fitted = _compared(run, data), "" if _others(run, folder) else "validation"
-    frozen = frozen_of(run, inspector, folder, data, batch_size, max_escape)
-    _learn_gates(run, inspector, folder)
+    others = _others(run, folder)
+    compared, fitted = _compared(run, data), "" if others else "validation"
+    frozen = frozen_of(run, inspector, folder, data, batch_size, others, max_escape)
+    if not others:
+        _learn_gates(run, inspector, folder)
     own = Gates.load(run)
     for text in own.warned():
         say(text)
     with results_folder.replaced(out, EVALUATION, evaluation_files) as stage:
         reports, lines = measure(inspector, splits, batch_size, stage, frozen, own, texts, fitted, rows)
         left_out = {name: len(data.splits[name]) - one["pictures"] for name, one in reports.items()}
-        document = _document(run, folder, detector, rows, left_out, frozen) | {
+        document = _document(run, folder, data, detector, rows, left_out, frozen) | {
             "tolerance": compared.to_json(),
             "splits": reports,
         }
@@ -395,6 +398,7 @@ def evaluate(
 def _document(
     run: Path,
     folder: Path,
+    data: DetectionData,
     detector: Detector,
     rows: str,
     left_out: Mapping[str, int],
@@ -407,7 +411,7 @@ def _document(
         "labels": list(detector.labels),
         "rows": rows,
         "left_out": dict(left_out),
-        "observable_px": observable_px(folder),
+        "observable_px": data.observable_px,
         "threshold": detector.threshold,
         **({"frozen": {k: v for k, v in frozen.to_json().items() if k != "positions"}} if frozen else {}),
         "seen": detector.seen,

@@ -12,6 +12,7 @@ own task REGION_TO_CATEGORY asks the same with words. All boxes of a picture are
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import cycle
 from typing import Any, NamedTuple
 
 import torch
@@ -19,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from generator.bbox_str import BINS
+from generator.bbox_str import bin_of
 from trainer.florence2.answers import IGNORED, Found, Vocabulary
 from trainer.florence2.samples import Sample
 from trainer.vit.network.model import OK_CLASS
@@ -43,7 +44,8 @@ NO_REGIONS = Regions(torch.zeros((0, 0, 4), dtype=torch.long), torch.zeros((0, 0
 
 def bins_of(boxes: Tensor, size: tuple[float, float]) -> Tensor:
     """Return the bins (…, 4) of the edges of boxes (…, 4), xyxy in px of a picture of `size` (W, H)."""
-    return (boxes * BINS / boxes.new_tensor([*size, *size])).floor().clamp(0, BINS - 1).long()
+    edges = zip(boxes.flatten().tolist(), cycle((*size, *size)), strict=False)
+    return torch.tensor([bin_of(*edge) for edge in edges], dtype=torch.long).view(boxes.shape)
 
 
 def drawn_regions(samples: Sequence[Sample], ok: int, size: tuple[int, int], generator: torch.Generator) -> Regions:

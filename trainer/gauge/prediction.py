@@ -106,6 +106,13 @@ class Bench:
             return dict(pictures)
         return {view: self.adaptation.apply(picture, view) for view, picture in pictures.items()}
 
+    @property
+    def warned(self) -> dict[str, list[str]]:
+        """The key `warnings` of each entry of predictions.json; {} without a warning."""
+        adapted = adaptation.WARNING if self.adaptation is not None else ""
+        texts = [each for each in (adapted, self.assumed, *self.wide, expiry_warning(self.gauge.certificate)) if each]
+        return {"warnings": texts} if texts else {}
+
     def said(self, found: Inspected) -> str:
         """Return the line on a part for the terminal: verdict and worst pin, and whether the certificate expired."""
         late = "; certificate expired, no conformity stated" if expiry_warning(self.gauge.certificate) else ""
@@ -124,24 +131,15 @@ class Bench:
             pins=found.pins,
         )
         said = self.said(found)
-        warnings = [
-            *([adaptation.WARNING] if self.adaptation is not None else []),
-            *filter(None, [self.assumed]),
-            *self.wide,
-        ]
-        warnings += filter(None, [expiry_warning(self.gauge.certificate)])
-        warned = {"warnings": warnings} if warnings else {}
         more = found.document(self.drawing, self.options.judged)
-        return envelope.to_json(part=part, sentence=said, **warned, **more)
+        return envelope.to_json(part=part, sentence=said, **self.warned, **more)
 
     def unjudged(self, file: Path, problems: Sequence[str]) -> dict[str, Any]:
         """Make the entry of predictions.json for a `file` that belongs to no part: INVALID, `problems` as reasons."""
         reasons = [f"file: {problem}" for problem in problems]
         known = {"model": self.model, "judged": list(self.options.judged)}
         envelope = Envelope(Verdict.INVALID, reasons, file=str(file), **known)  # type: ignore[arg-type]
-        warnings = list(filter(None, [expiry_warning(self.gauge.certificate)]))
-        warned = {"warnings": warnings} if warnings else {}
-        return envelope.to_json(**warned, scale=scale_note(self.gauge.certificate))
+        return envelope.to_json(**self.warned, scale=scale_note(self.gauge.certificate))
 
 
 def parse_judge(text: str | None) -> tuple[str, ...]:
@@ -216,8 +214,8 @@ def _certificate(path: Path | None) -> Certificate | None:
         return None
     with as_input_error():
         certificate = read_certificate(path)
-    if certificate.is_expired():
-        say(f"WARNING: --calibration {path}: expired on {certificate.expires:%Y-%m-%d}, so no conformity is stated.")
+    if certificate.expiry:
+        say(f"WARNING: --calibration {path}: {certificate.expiry}, so no conformity is stated.")
     return certificate
 
 

@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from generator.io.checksum import sha256_of
-from generator.verdict.envelope import Envelope, Verdict, overall
+from generator.verdict.envelope import Envelope, Verdict, in_short, overall
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,12 @@ def test_ng_comes_before_invalid_before_unsure_before_ok(verdicts, right):
 def test_a_whole_is_ok_only_if_all_of_it_is():
     for verdicts in product(Verdict, repeat=3):
         assert (overall(verdicts) is Verdict.OK) == (set(verdicts) == {Verdict.OK})
+
+
+def test_a_line_has_the_first_reason_and_the_keywords_of_the_others():
+    assert in_short([]) == "" and in_short(["size: 3 px"]) == "size: 3 px"
+    reasons = ["contrast: hardly any", "contrast: none", "noise: much", "view: cut off", "noise: (view top)"]
+    assert in_short(reasons) == "contrast: hardly any; also noise, view"
 
 
 def test_the_document_has_the_common_keys_and_those_of_its_judge():

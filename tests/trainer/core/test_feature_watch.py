@@ -10,6 +10,7 @@ from torch import nn
 from generator.io.checksum import sha256_of
 from generator.verdict.feature_gate import FeatureGate
 from tests.generator.verdict.drawn_features import features, features_gate
+from trainer.core import run_folder
 from trainer.core.errors import InputError
 from trainer.core.feature_watch import Watch
 from trainer.core.gates import FEATURES, Gates
@@ -35,9 +36,23 @@ def test_saved_gate_says_the_same_and_belongs_to_its_weights(gate, tmp_path: Pat
     (tmp_path / BEST).write_bytes(b"other weights")
     other = Gates.load(tmp_path)
     assert other.features is None and other.foreign == (FEATURES,)
-    assert "has gates.safetensors of other weights or another run and no gates.npz, so that" in other.missing[0]
+    assert (
+        "has gates.safetensors of other weights or another run and no gates.npz, and judges nothing" in other.missing[0]
+    )
     assert Gates.load(tmp_path / "none") == Gates(None, None)
-    assert Gates(None, None).missing[0].startswith("gates: the run has no gates.npz and no gates.safetensors, so that")
+    assert (
+        Gates(None, None)
+        .missing[0]
+        .startswith("gates: the run has no gates.npz and no gates.safetensors, and judges nothing")
+    )
+
+
+def test_the_file_is_read_once(gate, tmp_path: Path, monkeypatch):
+    (tmp_path / BEST).write_bytes(b"weights")
+    save_tensors(tmp_path / FEATURES, tensors_of(gate), {"weights_sha256": sha256_of(tmp_path / BEST)})
+    opened, real = [], run_folder.safe_open
+    monkeypatch.setattr(run_folder, "safe_open", lambda path, **more: opened.append(path) or real(path, **more))
+    assert Gates.load(tmp_path).features is not None and opened == [tmp_path / FEATURES]
 
 
 def test_a_file_of_an_earlier_version_that_states_no_weights_is_used(gate, tmp_path: Path):
