@@ -16,16 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from safetensors import SafetensorError, safe_open
 
 from generator.io.checksum import sha256_of
+from trainer.core.adaptation_seal import FILE, SEAL, seal_of
 from trainer.core.errors import InputError
 from trainer.core.picture_transform import PictureTransform
 from trainer.core.run_folder import BEST, read_json, read_tensors, save_tensors, write_json
 
-FILE = "adaptation.json"
 FORMAT = "pinsight-adaptation/1"
-SEAL = "adaptation_sha256"
 # Files of a run that verdicts follow from, whatever its kind.
 _SEALED = ("*.json", "*.npz", "*.safetensors", "gates/*/*")
 # Of these, files that are refused if they are new; further JSON files may be results.
@@ -96,7 +94,7 @@ def load(run: Path) -> Adaptation | None:
         InputError: the file is missing although the run's weights state it, or it is damaged or changed, or another
             file of the run is not as it was when the run was adapted.
     """
-    path, stated = run / FILE, _seal(run / BEST)
+    path, stated = run / FILE, seal_of(run / BEST)
     if stated is None and not path.is_file():
         return None
     if not path.is_file():
@@ -115,11 +113,6 @@ def load(run: Path) -> Adaptation | None:
         raise InputError(f"{path}: expected what `trainer.adapt` wrote, got damaged content: {error}") from None
     _check_files(run, sealed)
     return Adaptation(transforms, document)
-
-
-def is_adapted(run: Path) -> bool:
-    """Return whether a run was adapted, by its weights or by RUN/adaptation.json; neither is checked."""
-    return (run / FILE).is_file() or _seal(run / BEST) is not None
 
 
 def choose(tried: Sequence[tuple[int, float]], parts: int) -> int:
@@ -143,15 +136,6 @@ def choose(tried: Sequence[tuple[int, float]], parts: int) -> int:
 def warned(adapted: Adaptation | None) -> dict[str, str]:
     """Return what an evaluation adds to its evaluation.json for an adapted run, under the key `adapted`."""
     return {} if adapted is None else {"adapted": WARNING}
-
-
-def _seal(weights: Path) -> str | None:
-    """The SHA-256 of adaptation.json that a file of weights states; None: not adapted, or no readable file."""
-    try:
-        with safe_open(weights, framework="pt") as file:
-            return (file.metadata() or {}).get(SEAL)
-    except (OSError, SafetensorError):
-        return None
 
 
 def refuse(run: Path, command: str) -> None:

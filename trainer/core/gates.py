@@ -24,7 +24,8 @@ from generator.io.checksum import sha256_of
 from generator.verdict import gates as picture_gates
 from generator.verdict.feature_gate import FeatureGate
 from generator.verdict.gates import PictureGates
-from trainer.core import adaptation, run_folder
+from trainer.core import run_folder
+from trainer.core.adaptation_seal import is_adapted
 from trainer.core.console import speaks
 from trainer.core.errors import InputError, as_input_error
 from trainer.core.feature_watch import Watch
@@ -66,8 +67,8 @@ class Gates:
         own = run_folder.read_tensors(run / FEATURES) if has_them else None
         foreign = _foreign(run, weights, own[1]) if own else ()
         features = _gate(run / FEATURES, own[0]) if own and FEATURES not in foreign else None
-        is_adapted = adaptation.is_adapted(run)
-        return cls(None if picture_gates.FILE in foreign else pictures, features, foreign, is_adapted)
+        kept = None if picture_gates.FILE in foreign else pictures
+        return cls(kept, features, foreign, is_adapted(run, run_folder.BEST))
 
     @property
     def lacking(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from generator.io.checksum import sha256_of
 from generator.locating import factors, likeness
-from trainer.core import adaptation
+from trainer.core.adaptation_seal import FILE
 from trainer.core.errors import InputError
 
 UNCERTAINTY = "uncertainty.json"
@@ -25,7 +25,7 @@ def tied(run: Path, weights: Path, stated: Mapping[str, Any]) -> dict[str, Any]:
 
 def remedy(run: Path) -> str:
     """Say which command writes the run's files that belong together: of an adapted run, none but an adaptation."""
-    if adaptation.is_adapted(run):
+    if (run / FILE).is_file():
         return "the run was adapted: adapt again with `python -m trainer.adapt`, which writes these files"
     return f"`python -m trainer.gauge --data DATASET --out {run} --resume` writes these files"
 

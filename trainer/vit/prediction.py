@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 
-from trainer.core import adaptation, fitness, frozen_threshold
+from trainer.core import adaptation, adaptation_seal, fitness, frozen_threshold
 from trainer.core.adaptation import Adaptation
 from trainer.core.decision import Thresholds
 from trainer.core.errors import InputError
@@ -104,7 +104,8 @@ def unfit_reasons(run: Path, weights: str = "best") -> tuple[str, ...]:
         return ("unfit: the fitness of the last epoch's weights is not measured, only that of the best",)
     known = results.fitness_of_run(run)
     if known is None:
-        return (fitness.NOT_MEASURED_ADAPTED if adaptation.is_adapted(run) else fitness.NOT_MEASURED,)
+        is_adapted = (run / adaptation_seal.FILE).is_file()
+        return (fitness.NOT_MEASURED_ADAPTED if is_adapted else fitness.NOT_MEASURED,)
     return known.unfit
 
 

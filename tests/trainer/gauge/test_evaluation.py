@@ -231,7 +231,7 @@ def test_addresses_of_a_tolerance_must_exist(tmp_path):
 def test_limits_in_mil_are_named(tmp_path, capsys):
     evaluated(tmp_path, {"mil": {"true_position_mm": 31.5}})
     said = capsys.readouterr().out
-    assert said.count("WARNING: --tolerance, scene connector_3x9: true_position_mm=31.5 is more than the pitch") == 1
+    assert said.count("WARNING: --tolerance, scene a: true_position_mm=31.5 is more than the pitch") == 1
 
 
 def test_limits_of_an_address_count(tmp_path):
