@@ -95,6 +95,11 @@ def _some(split: DetectionSplit, indices: Sequence[int]) -> DetectionSplit:
     return split if len(indices) == len(split) else split.subset(indices)
 
 
+def _at(values: Sequence[Any], indices: Sequence[int]) -> list[Any]:
+    """Return the values of the pictures at `indices`; without values of any picture none."""
+    return [values[index] for index in indices] if values else []
+
+
 def lines_of(
     name: str, truth: Truth, found: Sequence[Found], threshold: float, by: Calibration | None = None
 ) -> list[dict[str, Any]]:
@@ -233,6 +238,14 @@ def _learn_gates(run: Path, inspector: Inspector, folder: Path) -> None:
     gates.learn(run, inspector.model, inspector.collator, splits)
 
 
+def _gates(run: Path) -> Gates:
+    """Load a run's gates; say so if it lacks one."""
+    own = Gates.load(run)
+    for text in own.warned():
+        say(text)
+    return own
+
+
 def _judged(
     inspector: Inspector, split: DetectionSplit, batch_size: int, own: Gates | None
 ) -> tuple[list[list[Found]], Sequence[Sequence[str]]]:
@@ -295,14 +308,12 @@ def measure(
     detector = inspector.detector
     threshold, seen = detector.threshold, detector.seen
     limits, by = (Thresholds.at(threshold), None) if frozen is None else (frozen.limits, frozen.calibration)
-    reports: dict[str, Any] = {}
-    table: list[dict[str, Any]] = []
+    reports, table = dict[str, Any](), list[dict[str, Any]]()
     for name, whole in splits.items():
         boxes, refused = _judged(inspector, whole, batch_size, own)
         on_parts = parts_at(list(zip(whole.truths, boxes, strict=True)), limits, refused)
         keep = [index for index, truth in enumerate(whole.truths) if row_facts.keeps([truth.columns], rows)]
-        split, found = _some(whole, keep), [boxes[index] for index in keep]
-        unsuitable = [refused[index] for index in keep] if refused else ()
+        split, found, unsuitable = _some(whole, keep), _at(boxes, keep), _at(refused, keep)
         if why := core_gates.counted(unsuitable):
             say(f"{name}: INVALID because of {why}")
         reports[name] = metrics.report(
@@ -373,11 +384,8 @@ def evaluate(
     frozen = frozen_of(run, inspector, folder, data, batch_size, others, max_escape)
     if not others:
         _learn_gates(run, inspector, folder)
-    own = Gates.load(run)
-    for text in own.warned():
-        say(text)
     with results_folder.replaced(out, EVALUATION, evaluation_files) as stage:
-        reports, lines = measure(inspector, splits, batch_size, stage, frozen, own, texts, fitted, rows)
+        reports, lines = measure(inspector, splits, batch_size, stage, frozen, _gates(run), texts, fitted, rows)
         left_out = {name: len(data.splits[name]) - one["pictures"] for name, one in reports.items()}
         document = _document(run, folder, data, detector, rows, left_out, frozen) | {
             "tolerance": compared.to_json(),
