@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from torch import nn
 
 from generator.io.checksum import sha256_of
 from generator.verdict.feature_gate import FeatureGate
 from tests.generator.verdict.drawn_features import features, features_gate
-from trainer.core import run_folder
 from trainer.core.errors import InputError
 from trainer.core.feature_watch import Watch
 from trainer.core.gates import FEATURES, Gates
@@ -50,8 +50,13 @@ def test_saved_gate_says_the_same_and_belongs_to_its_weights(gate, tmp_path: Pat
 def test_the_file_is_read_once(gate, tmp_path: Path, monkeypatch):
     (tmp_path / BEST).write_bytes(b"weights")
     save_tensors(tmp_path / FEATURES, tensors_of(gate), {"weights_sha256": sha256_of(tmp_path / BEST)})
-    opened, real = [], run_folder.safe_open
-    monkeypatch.setattr(run_folder, "safe_open", lambda path, **more: opened.append(path) or real(path, **more))
+    opened: list[Path] = []
+
+    def counted(path: Path, framework: str) -> safe_open:
+        opened.append(path)
+        return safe_open(path, framework=framework)
+
+    monkeypatch.setattr("trainer.core.run_folder.safe_open", counted)
     assert Gates.load(tmp_path).features is not None and opened == [tmp_path / FEATURES]
 
 

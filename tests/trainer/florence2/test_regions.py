@@ -170,7 +170,7 @@ def test_a_region_has_the_bins_of_the_answer():
     edges = torch.arange(1000) * 128 / 1000
     boxes = torch.stack([edges, edges / 2, edges, edges / 2], -1)
     answers = [encode([box], ["x"], 128, 64) for box in boxes.tolist()]
-    assert bins_of(boxes, SIZE).tolist() == [[int(n) for n in re.findall(r"[0-9]+", text)] for text in answers]
+    assert bins_of(boxes, (128, 64)).tolist() == [[int(n) for n in re.findall(r"[0-9]+", text)] for text in answers]
 
 
 def test_a_box_gets_the_likeliest_defect_and_its_probability(collator):
