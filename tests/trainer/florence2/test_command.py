@@ -432,7 +432,7 @@ def test_a_calibration_gives_boxes_a_probability_and_changes_no_verdict(
     split = json.loads((tmp_path / "others" / "evaluation.json").read_text())["splits"]["validation"]
     part = split["calibration_of_counted"]
     before, after = part["confidence"]["ece"], part["probability"]["ece"]
-    assert part["boxes"] == split["calibration"]["boxes"] > 0 and before != after
+    assert part["boxes"] > 0 and before != after
     said = f"{before:.3f} of the {part['boxes']} that count, {after:.3f} of their probabilities"
     assert said in capsys.readouterr().out
     page = "".join(read_page(tmp_path / "others" / "report.html").text)
