@@ -40,7 +40,8 @@ These are all commands but the benchmarks, with their options. `--help` of a com
 - An option without a default is off, or nothing is set, if you omit it. `…`: one or more values.
 - Two defaults: in `trainer.florence2`, `tiny` is that for `--model tiny`, `published` that for every other model.
 - Exit codes: 0: done; 2: mistake in an option or file that you gave (the message says where, what was expected and what
-  was found); 1: any other error; 1 or 2 if a file cannot be written.
+  was found); 1: any other error; 1 or 2 if a file cannot be written; 130 after Ctrl-C while a command still starts, 1
+  after a later Ctrl-C.
 - *OK*: good; *NG*: not good. The page [words](../index.md#words) explains other words, such as *scene*, *manifest*,
   *record*, *run* and *gauge*.
 """

@@ -14,3 +14,7 @@ verdict        decides OK or NG, and whether a picture can be judged
 io             decodes pictures, checks and writes files, runs processes
 bbox_str       writes and reads Florence-2's `<OD>` answer: boxes with labels as text
 """
+
+from blender_scripts.contract.interrupt import one_line_at_start
+
+one_line_at_start()

@@ -1,7 +1,7 @@
 """`python -m generator COMMAND`: design, render and inspect pictures of connectors, and build datasets of them.
 
 Each command is a module, imported only when it is called. Exit codes: 0 done; 2 wrong input, or a file that cannot be
-read or written; 1 any other failure.
+read or written; 1 any other failure; 130 after Ctrl-C while a command's libraries are imported.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ import argparse
 import importlib
 import io
 import os
+import signal
 import sys
 
 from blender_scripts.contract.errors import InputError, check_none_is_empty, grouped
+from blender_scripts.contract.interrupt import LINE
 from generator.rendering.failures import RenderError
 
 COMMANDS = {
@@ -58,8 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _main(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt:  # while modules were imported: later ones are caught below
-        print("interrupted: repeat the command", file=sys.stderr)
-        return 1
+        sys.stderr.write(LINE)
+        return 128 + signal.SIGINT
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("", "blender_scripts", "generator"):
             raise

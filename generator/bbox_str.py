@@ -47,7 +47,7 @@ def encode(boxes: Sequence[Sequence[float]], labels: Sequence[str], width: int, 
             raise ValueError(f"boxes[{number}] must have x1 <= x2 and y1 <= y2, got {list(box)}")
         if not label.strip() or label != label.strip() or "<" in label or "\n" in label:
             raise ValueError(f"labels[{number}] must be a word or phrase without '<' or line break, got {label!r}")
-        binned.append((_bin(y1, height), _bin(x1, width), _bin(y2, height), _bin(x2, width), label))
+        binned.append((bin_of(y1, height), bin_of(x1, width), bin_of(y2, height), bin_of(x2, width), label))
     groups: dict[str, list[str]] = {}
     for y1, x1, y2, x2, label in sorted(binned):
         groups.setdefault(label, []).append(f"<loc_{x1}><loc_{y1}><loc_{x2}><loc_{y2}>")
@@ -186,7 +186,8 @@ def _check_size(width: int, height: int) -> None:
         raise ValueError(f"width and height must be at least 1 px, got {width} x {height}")
 
 
-def _bin(value: float, extent: int) -> int:
+def bin_of(value: float, extent: float) -> int:
+    """Return the bin of a coordinate in px; `extent`: width or height of the picture in px, along the coordinate."""
     return min(max(math.floor(value * BINS / extent), 0), BINS - 1)
 
 

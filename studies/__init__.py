@@ -17,3 +17,7 @@ detector_beside      a RetinaNet beside Florence-2, from equal pictures in equal
 foreign_stations, gap_runs    its stations; the runs that it measures
 gap_measures, gap_tables      verdicts beside the truth; its tables
 """
+
+from blender_scripts.contract.interrupt import one_line_at_start
+
+one_line_at_start()

@@ -60,7 +60,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "generator.matching": {"generator.io", "generator.doe", "generator.rendering", "generator.locating"}
     | {"generator.reporting.pages"}
     | RENDERER_WORDS,
-    "generator.__main__": {f"{CONTRACT}.errors", "generator.rendering.failures"},
+    "generator.__main__": {f"{CONTRACT}.errors", f"{CONTRACT}.interrupt", "generator.rendering.failures"},
     "generator.merge": {
         "generator.rendering.merge",
         "generator.dataset",

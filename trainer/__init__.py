@@ -17,6 +17,9 @@ Code that decides between OK and NG: `core.decision` (threshold and temperature)
 import os
 from importlib.util import find_spec
 
+from blender_scripts.contract.interrupt import one_line_at_start
+
+one_line_at_start()
 _NEEDED = ("torch", "torchvision", "safetensors", "datasets", "pandas", "pydantic", "sklearn", "jinja2", "matplotlib")
 if _missing := [name for name in (*_NEEDED, "accelerate", "transformers", "scipy") if find_spec(name) is None]:
     # With its name, Python prints this error of `python -m trainer.…` as one line.

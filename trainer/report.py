@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from trainer.core import adaptation
+from trainer.core import adaptation_seal
 from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.options import main_of
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     if other := others.get(run_kind(args.run)):
         page = args.run / REPORT
         raise InputError(f"{args.run}: expected the run of a ViT, got one of {other}, whose training writes {page}")
-    if (args.run / adaptation.FILE).is_file():
+    if (args.run / adaptation_seal.FILE).is_file():
         raise InputError(f"{args.run}: expected a trained run, got an adapted one, whose page trainer.adapt writes")
     say(f"report: {write_page(args.run)}")
     return 0

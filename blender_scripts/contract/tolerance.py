@@ -87,6 +87,11 @@ class Tolerance:
         at = {address: dict(own) for address, own in self.at.items()}
         return {**self._everywhere, **({"at": at} if at else {})}
 
+    def flat(self) -> dict[str, float]:
+        """The limits that the scene file states, mm, by name like `r1c2.retraction_mm`, as `--tolerance` does."""
+        own = {f"{address}.{name}": limit for address, at in self.at.items() for name, limit in at.items()}
+        return {**self._everywhere, **own}
+
     def complete(self) -> dict[str, Any]:
         """The three limits, mm, by name; if pins have limits of their own, `at` has all three by their address."""
         at = {address: asdict(self.limits(address)) for address in self.at}

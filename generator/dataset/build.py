@@ -19,6 +19,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from blender_scripts.contract import wide_limits
 from blender_scripts.contract.errors import InputError
 from blender_scripts.contract.tolerance import Tolerance
 from blender_scripts.manifest.output_folder import EXTRAS, FOLDERS, SCENES
@@ -248,13 +249,16 @@ def _check_limits(limits: Mapping[str, float], files: SceneFiles) -> list[str]:
             f"got {', '.join(unknown)}"
         )
     given = ", ".join(f"{name}={limit:g}" for name, limit in limits.items())
-    return [f"--tolerance: {given}, in place of the scene's limit"] * bool(limits) + [
-        f"scene {each.name}: {name} of --tolerance applies to every pin, also to {', '.join(own)}, in place of their "
-        "own limits in the scene file"
-        for each in connectors
-        for name in limits
-        if (own := [address for address, stated in each.tolerance.at.items() if name in stated])
-    ]
+    notes = [f"--tolerance: {given}, in place of the scene's limit"] * bool(limits)
+    for each in connectors:
+        notes += [f"WARNING: --tolerance, scene {each.name}: {text}" for text in wide_limits.of_connector(limits, each)]
+        for name in limits:
+            if own := [address for address, stated in each.tolerance.at.items() if name in stated]:
+                notes.append(
+                    f"scene {each.name}: {name} of --tolerance applies to every pin, also to {', '.join(own)}, in "
+                    "place of their own limits in the scene file"
+                )
+    return notes
 
 
 def check_apart(to: Path, directory: Path, scenes: Path | None) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from blender_scripts.contract import draws
+from blender_scripts.contract import draws, wide_limits
 from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.positions import Position
 from blender_scripts.contract.terminals import Terminal
@@ -107,6 +107,10 @@ def warnings(manifest: Manifest, meshes: Meshes) -> list[str]:
     for (scene, camera, width, height), view in views.items():
         name = f"{scene}, camera {camera}, {width} x {height} px"
         lines += _of_view(view, name, manifest.connectors[scene])
+    for scene in dict.fromkeys(scene for scene, _, _ in looks):
+        connector = manifest.connectors[scene]
+        wide = wide_limits.of_connector(connector.tolerance.flat(), connector)
+        lines += [f"{scene}: [tolerance] {text}" for text in wide]
     for scene, terminal in dict.fromkeys((scene, terminal) for scene, _, terminal in looks):
         lines += of_standing(manifest.connectors[scene], terminal)
         lines += _of_scatter(manifest.connectors[scene], terminal)

@@ -339,13 +339,15 @@ class _Reader:
     @staticmethod
     def _split_size(split: TomlSection, kind: str) -> tuple[int | None, int | None]:
         """Read a split's `rows` and `replicates`; one of them is None."""
+        # Asked for although absent: a key spelt much like it then gives one message, and the others list it.
+        needed = None if kind in SAMPLED else ()
+        split.value("rows", f"a number of rows, as the design's kind is {kind}", needed)
         rows = split.integer("rows", 1, 10_000_000) if "rows" in split.data else None
         if kind in SAMPLED:
-            if rows is None:
-                split.wrong("rows", f"a number of rows, as the design's kind is {kind}", "nothing")
-        elif rows is None:
+            return rows, None
+        if rows is None:
             return None, split.integer("replicates", 1, 1_000_000, 1)
-        elif "replicates" in split.data:
+        if "replicates" in split.data:
             split.value("replicates", "")
             split.wrong("replicates", "either rows or replicates", "both")
         return rows, None

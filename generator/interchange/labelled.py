@@ -40,7 +40,10 @@ OWN_KEYS: dict[str, type] = {
     "true_position_mm": float,
     "retraction_mm": float,
     "tilt_deg": float,
+    "moved_px": float,
 }
+# Of these, the numbers that have other limits than to be finite: in words, and the limits themselves.
+_LIMITS = {"visible": ("a share from 0 to 1", 0.0, 1.0), "moved_px": ("a length of at least 0", 0.0, math.inf)}
 
 
 @dataclass(frozen=True)
@@ -382,8 +385,8 @@ def own_values(entry: Mapping[str, Any], where: str, problems: list[str]) -> dic
         value = entry.get(name)
         if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
             number = numbers([value])
-            if number is None or (name == "visible" and not 0 <= number[0] <= 1):
-                expected = "a share from 0 to 1" if name == "visible" else "a finite number"
+            expected, low, high = _LIMITS.get(name, ("a finite number", -math.inf, math.inf))
+            if number is None or not low <= number[0] <= high:
                 problems.append(f"{where} {name}: expected {expected}, got {shown(value)}")
             else:
                 found[name] = number[0]

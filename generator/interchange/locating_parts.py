@@ -292,6 +292,8 @@ def moved_labels(
                     "picture, got one beside it"
                 )
         own = dict(each.own) | _own(each, at[number - 1], is_certain, counts)
+        if "moved_px" in own:
+            own["moved_px"] *= move.scale
         moved.append(replace(each, box=inside, segmentation=segmentation, own=own))
     if problems:
         raise InputError(problems)

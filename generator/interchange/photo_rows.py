@@ -13,7 +13,7 @@ import pyarrow as pa
 from PIL import Image
 
 from blender_scripts.contract.errors import InputError
-from generator.dataset.labels import OK, is_in_answer, worst_class
+from generator.dataset.labels import OBSERVABLE_PX, OK, can_be_seen, is_in_answer, worst_class
 from generator.dataset.rows import MANIFEST_COLUMNS, Box, ObjectRow, PictureRow, answer, clipped, columns_of, features
 from generator.dataset.writer import Kept, Spool, encoded_png
 from generator.interchange.coco_masks import pixels_of
@@ -297,7 +297,8 @@ def _row(photo: Photo, boxes: Sequence[Box] | None, size: tuple[int, int], rules
     observable: bool | None = True if label == OK else None
     if objects is not None:
         text = answer(objects, size, rules.answer)
-        observable = label == OK or any(each.in_answer for each in objects)
+        shows = (each.in_answer and can_be_seen(each.moved_px, OBSERVABLE_PX) for each in objects)
+        observable = label == OK or any(shows)
     manifest: dict[str, Any] = {name: rules.known.get(name) for name in MANIFEST_COLUMNS}
     if photo.camera is not None:
         manifest |= {"part": photo.part, "camera": photo.camera}

@@ -77,6 +77,11 @@ class Certificate:
         """Whether the calibration has expired at the time `now`, which has a time zone; None: the present."""
         return (now or datetime.now(UTC)) > self.expires
 
+    @property
+    def expiry(self) -> str:
+        """The words "expired on" and the date, if the calibration has expired; else an empty text."""
+        return f"expired on {self.expires:%Y-%m-%d}" if self.is_expired() else ""
+
 
 def to_rig(pose: np.ndarray) -> list[list[float]]:
     """Convert the pose of a camera to the certificate's `matrix_rig`; the same formula converts `matrix_rig` back.

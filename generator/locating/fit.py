@@ -6,6 +6,7 @@ of only half of the part. The limits are learned from a gauge's validation pictu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -72,17 +73,15 @@ class FitLimits:
         """Return a sentence for each view whose entry in `fits` is beyond a limit; empty if the part is located."""
         found = []
         for view, fit in fits.items():
-            said = []
-            if fit.residual > self.residual:
-                said.append(
-                    f"RMS misfit of the points {fit.residual:.2f} standard deviations, limit {self.residual:.2f}"
-                )
-            if fit.inliers < self.inliers:
-                said.append(f"{fit.inliers:.0%} of the found points fit the pose, at least {self.inliers:.0%} needed")
-            if fit.sigma_px > self.sigma_px:
-                said.append(f"median standard deviation of the points {fit.sigma_px:.2f} px, limit {self.sigma_px:.2f}")
-            if said:
-                found.append(f"not located: view {view} does not fit the part's pose ({'; '.join(said)})")
+            times = {
+                "misfit": fit.residual / self.residual if self.residual else math.inf,
+                "share of points off their places": (1.0 - fit.inliers) / max(1.0 - self.inliers, 1e-6),
+                "uncertainty": fit.sigma_px / self.sigma_px if self.sigma_px else math.inf,
+            }
+            what = max(times, key=lambda name: times[name])
+            if fit.residual > self.residual or fit.inliers < self.inliers or fit.sigma_px > self.sigma_px:
+                most = f"{what} {max(times[what], 1.01):.2f} times the limit"
+                found.append(f"not located: the part's edges and pins do not fit view {view} ({most})")
         return found
 
 

@@ -70,6 +70,7 @@ class Inspected:
         scale: sentence on the calibration of the cameras, from `generator.locating.rig.scale_note`.
         found: result of the search for the part in a photograph; None for pictures of the mounted station.
         judged: characteristics that the verdict, and `decision` and `kind` of each pin, cover.
+        limits: limits of `fits`; None: none were applied.
     """
 
     verdict: Verdict
@@ -81,6 +82,7 @@ class Inspected:
     scale: str = NOMINAL
     found: SearchResult | None = None
     judged: Collection[str] = CHARACTERISTICS
+    limits: FitLimits | None = None
 
     @property
     def not_determined(self) -> dict[str, list[str]]:
@@ -106,6 +108,8 @@ class Inspected:
                 "inliers": round(self.pose.inliers, 3),
                 "views": {view: {k: round(v, 3) for k, v in vars(fit).items()} for view, fit in self.fits.items()},
             }
+            if self.limits is not None:
+                pose["limits"] = {name: round(limit, 3) for name, limit in vars(self.limits).items()}
         found = {
             "connector": dict(zip(("scene", "housing", "terminal"), drawing.key, strict=True)),
             "views": [view.name for view in self.views],
@@ -160,7 +164,7 @@ def inspect_part(
         if gauge.likeness is not None:
             lost += gauge.likeness.reasons(drawing.key, looks_of(part))
         if lost:
-            return Inspected(Verdict.INVALID, tuple(lost), (), views, part.pose, part.fits, scale)
+            return Inspected(Verdict.INVALID, tuple(lost), (), views, part.pose, part.fits, scale, limits=gauge.limits)
         correction = gauge.factors.correction(part.features, drawing.key)
         pins = measure(part.pins, found, part.pose, correction)
         if gauge.certificate is not None:
@@ -168,7 +172,9 @@ def inspect_part(
     except (NotDeterminedError, np.linalg.LinAlgError) as error:
         return Inspected(Verdict.INVALID, (f"not located: {error}",), views=views, scale=scale)
     verdict, reasons, entries = judge_part(drawing, pins, tolerance, judged)
-    return Inspected(verdict, tuple(reasons), entries, views, part.pose, part.fits, scale, judged=judged)
+    return Inspected(
+        verdict, tuple(reasons), entries, views, part.pose, part.fits, scale, judged=judged, limits=gauge.limits
+    )
 
 
 def _cameras(gauge: Gauge, drawing: StatedDrawing, sizes: Sizes) -> dict[str, StationCamera]:

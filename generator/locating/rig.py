@@ -46,10 +46,9 @@ def scale_note(certificate: Certificate | None) -> str:
 
 def expiry_warning(certificate: Certificate | None) -> str:
     """Return the warning that every verdict carries if the certificate has expired; an empty text otherwise."""
-    if certificate is None or not certificate.is_expired():
+    if certificate is None or not certificate.expiry:
         return ""
-    ends = f"{certificate.expires:%Y-%m-%d}"
-    return f"calibration: certificate {certificate.path.name} expired on {ends}, so no conformity is stated"
+    return f"calibration: certificate {certificate.path.name} {certificate.expiry}, so no conformity is stated"
 
 
 def check_views(certificate: Certificate, nominal: Entries, sizes: Mapping[str, tuple[int, int] | None]) -> None:

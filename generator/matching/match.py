@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import json
 import math
 import sys
@@ -110,7 +111,9 @@ def run(options: argparse.Namespace) -> int:
         matched.left_out = {**copies, **matched.left_out}
         fitted_text = with_values(text, matched.values(), path.name)
         read_connector(write_scene(shot, "result", fitted_text))
-    document = _document(matched, photos, files, options, certificate)
+    # A kill while the three files are written leaves the scene file alone: this tells it from the others' own.
+    digest = hashlib.sha256(fitted_text.encode()).hexdigest()
+    document = _document(matched, photos, files, options, certificate) | {"scene_file_sha256": digest}
     content = json.dumps(document, indent=1, allow_nan=False) + "\n"
     texts = {".toml": fitted_text, ".json": content, ".html": make_page(matched, document)}
     write_together({options.output.with_suffix(suffix): text.encode() for suffix, text in texts.items()})
@@ -180,8 +183,8 @@ def _lens(
     """The calibrated camera of the photographs, and the standard deviation of the logarithm of its focal length."""
     if certificate is None:
         return None, 0.0
-    if certificate.is_expired():
-        sys.stderr.write(f"WARNING: --calibration {path}: expired on {certificate.expires:%Y-%m-%d}\n")
+    if certificate.expiry:
+        sys.stderr.write(f"WARNING: --calibration {path}: {certificate.expiry}\n")
     if view not in certificate.cameras:
         listed = ", ".join(certificate.cameras)
         raise InputError(f"--calibration {path}: expected a camera {view}, as --camera states, got {listed}")

@@ -303,7 +303,7 @@ class InspectionModel:
         if found < limit:
             reasons.append(_too_little(found, limit))
         if away := [pin.address for pin, said in zip(self._pins(), decisions, strict=True) if said == NOT_SEEN]:
-            reasons.append(f"view: pins outside the picture: {', '.join(away)}")
+            reasons.append(f"view: pins outside the picture: {some_of(away)}")
         return reasons
 
     def _reasons_of_gates(self, image: np.ndarray) -> list[str]:

@@ -22,7 +22,7 @@ from generator.soart.inspection import UNNOTICED, Finding, InspectionModel, as_v
 from generator.soart.part_model import PartFinding, PartInspectionModel, Unjudged, reasons_of, verdict_of
 from generator.soart.verdict_log import MARK, VerdictLog, files_of
 from generator.soart.watch import Arrival
-from generator.verdict.envelope import Envelope, Verdict
+from generator.verdict.envelope import Envelope, Verdict, in_short
 
 
 class Judge:
@@ -91,7 +91,7 @@ class Judge:
         write_whole(self.log.folder / files_of(name)[1], _png(unreadable(reasons)))
         envelope = self._envelope(path, sha256, Verdict.INVALID, reasons)
         self._record(self.log.folder / files_of(name)[0], envelope, path, score=None)
-        return f"{Verdict.INVALID}  {path.name}  {'  '.join(reasons)}"
+        return f"{Verdict.INVALID}  {path.name}  {in_short(reasons)}"
 
     def _envelope(
         self, path: Path, sha256: str, verdict: Verdict, reasons: Sequence[str], finding: Finding | None = None
@@ -270,9 +270,8 @@ def _record(log: VerdictLog, envelope: Envelope, **more: Any) -> None:
 
 def _line(path: Path, finding: Finding) -> str:
     said = _bad_pins(finding)
-    return f"{finding.verdict}  {path.name}  score {finding.score:.2f} times the limit" + "".join(
-        f"  {one}" for one in (*([", ".join(said)] if said else []), *_other_reasons(finding.reasons, bool(said)))
-    )
+    why = _why(finding.verdict, said, finding.reasons)
+    return f"{finding.verdict}  {path.name}  score {finding.score:.2f} times the limit{why}"
 
 
 def _line_of_part(part: str, found: PartFinding) -> str:
@@ -284,9 +283,15 @@ def _line_of_part(part: str, found: PartFinding) -> str:
     ]
     score = "" if found.score is None else f"  score {found.score:.2f} times the limit"
     by_view = ", ".join(f"{view} {verdict_of(one)}" for view, one in found.by_view.items())
-    return f"{found.verdict}  {part}  ({by_view}){score}" + "".join(
-        f"  {one}" for one in (*([", ".join(said)] if said else []), *_other_reasons(found.reasons, bool(said)))
-    )
+    return f"{found.verdict}  {part}  ({by_view}){score}{_why(found.verdict, said, found.reasons)}"
+
+
+def _why(verdict: str, named: Sequence[str], reasons: Sequence[str]) -> str:
+    """Return the end of a line: the named pins and the other reasons, of an INVALID picture in short."""
+    others = _other_reasons(reasons, bool(named))
+    if verdict == Verdict.INVALID and others:
+        others = [in_short(others)]
+    return "".join(f"  {one}" for one in (*([", ".join(named)] if named else []), *others))
 
 
 def _bad_pins(finding: Finding) -> list[str]:

@@ -76,6 +76,14 @@ def overall(verdicts: Iterable[Verdict]) -> Verdict:
     return next((one for one in Verdict if one in found), Verdict.INVALID)
 
 
+def in_short(reasons: Sequence[str]) -> str:
+    """Return a verdict's first reason and the keywords of the others, for a line; the document has all reasons."""
+    first, *others = reasons or [""]
+    own = first.partition(":")[0]
+    more = [word for word in dict.fromkeys(text.partition(":")[0] for text in others) if word != own]
+    return f"{first}; also {', '.join(more)}" if more else first
+
+
 @dataclass(frozen=True)
 class Envelope:
     """The JSON document on one picture, or on one part from several views.

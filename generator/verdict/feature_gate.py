@@ -80,7 +80,7 @@ class FeatureGate:
         """Return why each picture cannot be judged, an empty list if it can; `features`: (B, C, rows, columns)."""
         return [
             [
-                f"features: the network's features of the picture are unlike those of all training pictures (distance "
+                f"features: the picture looks unlike all training pictures to the network (difference "
                 f"{max(one / self.limit, 1.01):.2f} times the limit)"
             ]
             if one > self.limit

@@ -43,7 +43,7 @@ def test_an_interrupt_while_modules_are_imported_is_one_line(monkeypatch, capsys
         raise KeyboardInterrupt
 
     monkeypatch.setattr("generator.__main__.importlib.import_module", interrupted)
-    assert main(["design", "a.toml", "-o", "a.csv"]) == 1
+    assert main(["design", "a.toml", "-o", "a.csv"]) == 130
     assert capsys.readouterr().err == "interrupted: repeat the command\n"
 
 

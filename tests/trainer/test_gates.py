@@ -80,12 +80,15 @@ def test_features_of_other_pictures_are_no_features_of_these(trained_run, tiny_d
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda run, _: (run / FEATURES).unlink(), "gates: the run has no gates.safetensors ("),
+        (lambda run, _: (run / FEATURES).unlink(), "gates: the run has no gates.safetensors, and judges nothing"),
         (
             lambda run, other: shutil.copy(other / FEATURES, run),
-            "has gates.safetensors of other weights or another run (",
+            "has gates.safetensors of other weights or another run, and judges nothing",
         ),
-        (lambda run, other: shutil.copy(other / PICTURES, run), "gates: the run has gates.npz of another run ("),
+        (
+            lambda run, other: shutil.copy(other / PICTURES, run),
+            "gates: the run has gates.npz of another run, and judges nothing",
+        ),
     ],
 )
 def test_a_run_without_one_of_its_gates_judges_nothing(run, pictures, tiny_dataset, tmp_path, change, said, capsys):

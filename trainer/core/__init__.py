@@ -14,6 +14,6 @@ metrics, intervals, detection_probability, msa      statistics of classifiers an
 prediction, verdict_shares, results_folder          writing verdicts and results
 publication, card, plots, onnx_file                 uploading to the Hub; model card (README.md), figures, ONNX files
 golden_input                                        NSOART pictures made from photographs
-adaptation, adaptation_page, base                   runs adapted to a station, and their page; the base of `--init base`
+adaptation, adaptation_seal, adaptation_page, base  runs adapted to a station, and their page; the base of `--init base`
 training_looks, picture_transform                   how renders look; the change that makes photographs look so
 """

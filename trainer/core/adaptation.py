@@ -16,16 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from safetensors import SafetensorError, safe_open
 
 from generator.io.checksum import sha256_of
+from trainer.core.adaptation_seal import FILE, SEAL, seal_of
 from trainer.core.errors import InputError
 from trainer.core.picture_transform import PictureTransform
 from trainer.core.run_folder import BEST, read_json, read_tensors, save_tensors, write_json
 
-FILE = "adaptation.json"
 FORMAT = "pinsight-adaptation/1"
-SEAL = "adaptation_sha256"
 # Files of a run that verdicts follow from, whatever its kind.
 _SEALED = ("*.json", "*.npz", "*.safetensors", "gates/*/*")
 # Of these, files that are refused if they are new; further JSON files may be results.
@@ -96,7 +94,7 @@ def load(run: Path) -> Adaptation | None:
         InputError: the file is missing although the run's weights state it, or it is damaged or changed, or another
             file of the run is not as it was when the run was adapted.
     """
-    path, stated = run / FILE, _seal(run / BEST)
+    path, stated = run / FILE, seal_of(run / BEST)
     if stated is None and not path.is_file():
         return None
     if not path.is_file():
@@ -140,15 +138,6 @@ def warned(adapted: Adaptation | None) -> dict[str, str]:
     return {} if adapted is None else {"adapted": WARNING}
 
 
-def _seal(weights: Path) -> str | None:
-    """The SHA-256 of adaptation.json that a file of weights states; None: not adapted, or no readable file."""
-    try:
-        with safe_open(weights, framework="pt") as file:
-            return (file.metadata() or {}).get(SEAL)
-    except (OSError, SafetensorError):
-        return None
-
-
 def refuse(run: Path, command: str) -> None:
     """Refuse an adapted run in a command that would use its network without the changes of the pictures.
 
@@ -168,9 +157,8 @@ def _check_files(run: Path, sealed: Mapping[str, str]) -> None:
     for name, stated in sealed.items():
         path = run / name
         if not path.is_file() or _sha256_without(path, weights) != stated:
-            raise InputError(
-                f"{path}: expected the file that {FILE} states (SHA-256 {stated}), got another; adapt again"
-            )
+            got = "another" if path.is_file() else "no such file"
+            raise InputError(f"{path}: expected the file that {FILE} states (SHA-256 {stated}), got {got}; adapt again")
     for path in _files(run, _NOT_NEW):
         if path.relative_to(run).as_posix() not in sealed:
             raise InputError(f"{path}: expected no file of which {FILE} says nothing; adapt again")

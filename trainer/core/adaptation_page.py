@@ -7,7 +7,7 @@ from typing import Any
 from generator.reporting.pages import render
 from generator.verdict.envelope import Verdict
 from trainer.core import run_folder
-from trainer.core.adaptation import FILE
+from trainer.core.adaptation_seal import FILE
 from trainer.core.intervals import share
 from trainer.core.run_folder import REPORT, read_json
 

@@ -23,11 +23,10 @@ CHANCE = 0.5
 LEVEL = 0.95
 GROUPS = 2
 _BINS = 2000
-NOT_RECORDED = (
-    "fitness (how well this run tells OK from NG) is not recorded; `python -m trainer.evaluate` with the training's "
-    "dataset measures it"
-)
+_UNKNOWN = "fitness (how well this run tells OK from NG) is not recorded"
+NOT_RECORDED = f"{_UNKNOWN}; `python -m trainer.evaluate` with the training's dataset measures it"
 NOT_MEASURED = f"unfit: {NOT_RECORDED}"
+NOT_MEASURED_ADAPTED = f"unfit: {_UNKNOWN}; evaluate the run that this one was adapted from, and adapt it again"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@
 
 A training writes both files at its end; gates.safetensors states the SHA-256 of the weights and of gates.npz. For a run
 that lacks one of them, or has one of another run, `trainer.evaluate` learns both if it is given the dataset of the
-training, from the splits `train` and `validation`. Until then the run judges nothing.
+training, from the splits `train` and `validation`. Until then the run judges nothing, and `trainer.adapt` refuses it.
 """
 
 from collections import Counter
@@ -25,6 +25,7 @@ from generator.verdict import gates as picture_gates
 from generator.verdict.feature_gate import FeatureGate
 from generator.verdict.gates import PictureGates
 from trainer.core import run_folder
+from trainer.core.adaptation_seal import is_adapted
 from trainer.core.console import speaks
 from trainer.core.errors import InputError, as_input_error
 from trainer.core.feature_watch import Watch
@@ -37,6 +38,7 @@ _WEIGHTS, _PICTURES = "weights_sha256", "gates_sha256"
 # Pictures that the gates are learned from: more, drawn evenly from each split, would only take longer.
 MOST = {"train": 700, "validation": 300}
 BATCH = 16
+REMEDY = "`python -m trainer.evaluate --model RUN --data DATASET` with the training's data writes what is missing"
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,13 @@ class Gates:
     """The gates of a run: limits on the picture itself and on the network's features; each None if the run lacks it.
 
     `foreign` names those of the files that are there but belong to other weights, or to another gates.safetensors.
+    `is_adapted`: the run was adapted, so that its gates come from `trainer.adapt` and from no other command.
     """
 
     pictures: PictureGates | None
     features: FeatureGate | None
     foreign: tuple[str, ...] = ()
+    is_adapted: bool = False
 
     @classmethod
     def load(cls, run: Path, weights: str = run_folder.BEST) -> "Gates":
@@ -59,25 +63,38 @@ class Gates:
         """
         with as_input_error():
             pictures = PictureGates.load(run)
-        foreign = _foreign(run, weights)
         has_them = (run / FEATURES).is_file() and (run / weights).is_file()
-        features = _read(run / FEATURES) if has_them and FEATURES not in foreign else None
-        return cls(None if picture_gates.FILE in foreign else pictures, features, foreign)
+        own = run_folder.read_tensors(run / FEATURES) if has_them else None
+        foreign = _foreign(run, weights, own[1]) if own else ()
+        features = _gate(run / FEATURES, own[0]) if own and FEATURES not in foreign else None
+        kept = None if picture_gates.FILE in foreign else pictures
+        return cls(kept, features, foreign, is_adapted(run, run_folder.BEST))
+
+    @property
+    def lacking(self) -> str:
+        """What the run has in place of gates of its own, such as "no gates.npz"; an empty text: it lacks none."""
+        gates = {picture_gates.FILE: self.pictures, FEATURES: self.features}
+        said = [f"{name} of {'other weights or ' if name == FEATURES else ''}another run" for name in self.foreign]
+        said += [f"no {name}" for name, gate in gates.items() if gate is None and name not in self.foreign]
+        return " and ".join(said)
+
+    @property
+    def remedy(self) -> str:
+        """Which command makes the gates that the run lacks."""
+        if self.is_adapted:
+            return "adapt a run that has them with `python -m trainer.adapt`"
+        return REMEDY
 
     @property
     def missing(self) -> list[str]:
         """If the run lacks a gate, a list of one text that says so and how to make it; otherwise an empty list."""
-        gates = {picture_gates.FILE: self.pictures, FEATURES: self.features}
-        lacking = [name for name, gate in gates.items() if gate is None]
-        if not lacking:
+        if not self.lacking:
             return []
-        said = [f"{name} of {'other weights or ' if name == FEATURES else ''}another run" for name in self.foreign]
-        said += [f"no {name}" for name in lacking if name not in self.foreign]
-        return [
-            f"gates: the run has {' and '.join(said)} (limits beyond which a picture cannot be judged); "
-            "`python -m trainer.evaluate --model RUN --data DATASET` with the training's dataset writes "
-            f"{'it' if len(said) == 1 else 'them'}"
-        ]
+        return [f"gates: the run has {self.lacking}, and judges nothing: {self.remedy}"]
+
+    def warned(self) -> list[str]:
+        """Return the lines that an evaluation prints about gates that the run lacks: at most one."""
+        return [f"WARNING: {text}." for text in self.missing]
 
     def reasons(self, pictures: Sequence[Image.Image], features: np.ndarray | None) -> list[list[str]]:
         """Return for each picture the reasons why it cannot be judged; an empty list if it can be judged.
@@ -140,9 +157,9 @@ def have(run: Path) -> bool:
     """Return whether a run's folder has both gates.npz and gates.safetensors, learned with its best weights.
 
     Raises:
-        InputError: gates.safetensors is damaged.
+        InputError: A file is damaged or written by another program.
     """
-    return all((run / name).is_file() for name in FILES) and not _foreign(run, run_folder.BEST)
+    return not Gates.load(run).lacking
 
 
 def learn(run: Path, splits: Mapping[str, Pictures], watch: Watch, show: Callable[[Tensor], object]) -> None:
@@ -166,11 +183,11 @@ def learn(run: Path, splits: Mapping[str, Pictures], watch: Watch, show: Callabl
     Gates(pictures, FeatureGate.of(features["train"], features["validation"])).save(run)
 
 
-def _foreign(run: Path, weights: str) -> tuple[str, ...]:
-    """Names of the files of gates that do not belong to RUN/`weights`; files of earlier versions may state nothing."""
-    if not ((run / FEATURES).is_file() and (run / weights).is_file()):
-        return ()
-    _, stated = run_folder.read_tensors(run / FEATURES)
+def _foreign(run: Path, weights: str, stated: Mapping[str, str]) -> tuple[str, ...]:
+    """Names of the files of gates that do not belong to RUN/`weights`, by the metadata of gates.safetensors.
+
+    A file of an earlier version may state nothing.
+    """
     best, pictures = run / run_folder.BEST, run / picture_gates.FILE
     digests = {path: sha256_of(path) for path in {run / weights, best} if path.is_file()}
     learned = stated.get(_WEIGHTS)
@@ -181,9 +198,8 @@ def _foreign(run: Path, weights: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _read(path: Path) -> FeatureGate:
-    """Read a gate on features."""
-    tensors, _ = run_folder.read_tensors(path)
+def _gate(path: Path, tensors: Mapping[str, Tensor]) -> FeatureGate:
+    """Make the gate on features from the content of `path`."""
     try:
         return FeatureGate.of_arrays({name: each.numpy() for name, each in tensors.items()})
     except ValueError as e:

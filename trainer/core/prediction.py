@@ -19,7 +19,7 @@ from generator.io.checksum import sha256_of
 from generator.io.png_mark import has_mark, marked_png
 from generator.io.view_names import parts_of
 from generator.io.wording import some_of
-from generator.verdict.envelope import Envelope, Verdict
+from generator.verdict.envelope import Envelope, Verdict, in_short
 from trainer.core import run_folder
 from trainer.core.console import say
 from trainer.core.errors import InputError, as_input_error
@@ -87,11 +87,14 @@ class VerdictWriter:
         Args:
             said: Class and confidence, or the boxes found; empty for INVALID.
             of: The picture's file or the part.
-            reasons: The verdict's reasons, shown for INVALID and UNSURE only. The word "unfit" replaces those that
-                are also in `self.invalid`, because `VerdictWriter.of` has printed them.
+            reasons: The verdict's reasons, of which the first is shown, and the keywords of the others, for INVALID
+                and UNSURE only. The word "unfit" replaces those that are also in `self.invalid`, because
+                `VerdictWriter.of` has printed them.
         """
         own = [text for text in reasons if text not in self.invalid]
-        why = "; ".join(["unfit"] * bool(self.invalid) + own) if verdict in (Verdict.INVALID, Verdict.UNSURE) else ""
+        why = ""
+        if verdict in (Verdict.INVALID, Verdict.UNSURE):
+            why = "; ".join(filter(None, ["unfit" if self.invalid else "", in_short(own)]))
         return "  ".join(filter(None, (f"{verdict:<7}", said, of, why)))
 
     def document(

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -176,8 +177,12 @@ def kept_rows(split: Split, which: str) -> np.ndarray:
     """
     if not split.rows:
         return np.ones(len(split), dtype=bool)
-    hidden = np.array([row.get("observable") is False for row in split.rows], dtype=bool)
-    grey = np.array([row.get("grey") is True for row in split.rows], dtype=bool)
-    hidden = hidden.reshape(-1, split.views).all(1) & (which != "all")
-    grey = grey.reshape(-1, split.views).any(1) & (which == "clear")
-    return np.asarray(~hidden & ~grey)
+    rows, views = split.rows, split.views
+    return np.array([keeps(rows[at : at + views], which) for at in range(0, len(rows), views)], dtype=bool)
+
+
+def keeps(pictures: Sequence[Mapping[str, Any]], which: str) -> bool:
+    """Return whether `--rows` keeps an example, given the columns of its pictures; `which` as in `kept_rows`."""
+    is_hidden = all(row.get("observable") is False for row in pictures)
+    is_grey = any(row.get("grey") is True for row in pictures)
+    return which == "all" or not (is_hidden or (is_grey and which == "clear"))

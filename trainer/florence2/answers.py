@@ -38,11 +38,13 @@ class Found:
         box: xyxy in px of the picture.
         label: Class name, spelled as in the dataset.
         confidence: In [0, 1]: probability that a box of this label is there, lowered if its edges are uncertain.
+        is_good: Whether the model holds the pin in the box for OK rather than for any defect.
     """
 
     box: Box
     label: str
     confidence: float
+    is_good: bool = False
 
 
 def without_duplicates(found: Sequence[Found]) -> list[Found]:

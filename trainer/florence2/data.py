@@ -53,11 +53,13 @@ class DetectionData:
         splits: Splits by name; for a training at least `train` and `validation`.
         classes: All class names, OK among them.
         size: Size (W, H) of the network's pictures in px.
+        observable_px: By how many px a bend or wrong height must move a tip to be visible, from the dataset's card.
     """
 
     splits: dict[str, DetectionSplit]
     classes: tuple[str, ...]
     size: tuple[int, int]
+    observable_px: float
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -131,7 +133,7 @@ def detection_data(
         raise InputError(problems[:20])
     for name in null_only:
         say(f"split {name} is left out: it has no answers, since its column bbox_str is null in every row")
-    return DetectionData(splits, classes, size)
+    return DetectionData(splits, classes, size, least)
 
 
 def chosen_rows(split: DetectionSplit, digits: str, share: float) -> list[int]:

@@ -14,12 +14,12 @@ import torch
 from PIL import Image
 
 from generator.io.file_names import dataset_name
-from trainer.core import calibration, frozen_threshold, results_folder, run_folder, tolerance, verdict_shares
+from trainer.core import calibration, frozen_threshold, results_folder, row_facts, run_folder, tolerance, verdict_shares
 from trainer.core import gates as core_gates
 from trainer.core.calibration import Calibration
 from trainer.core.console import say
 from trainer.core.data import read_dataset
-from trainer.core.dataset_columns import ANSWER_READ, lacking, lacking_line, observable_px
+from trainer.core.dataset_columns import ANSWER_READ, lacking, lacking_line
 from trainer.core.decision import Thresholds
 from trainer.core.default_paths import dataset_facts
 from trainer.core.errors import InputError
@@ -40,7 +40,7 @@ from trainer.florence2.evaluation_page import calibration_said, write_page
 from trainer.florence2.metrics import matches, pin_at
 from trainer.florence2.run import Detector, load_config
 from trainer.florence2.truth import Pin, Truth
-from trainer.florence2.verdict_counts import verdicts_at
+from trainer.florence2.verdict_counts import parts_at, verdicts_at
 from trainer.vit.network.letterbox import rgb
 
 # A larger share of pictures without room for a text is reported.
@@ -73,23 +73,31 @@ def _data(folder: Path, wanted: Sequence[str], detector: Detector) -> DetectionD
 
 
 def _kept(splits: Mapping[str, DetectionSplit], which: str, folder: Path) -> dict[str, DetectionSplit]:
-    """Return the splits with only those pictures that --rows `which` keeps: see `row_facts.kept_rows`.
+    """Return the splits with all pictures of those parts that --rows `which` keeps: see `row_facts.keeps`.
 
     Raises:
         InputError: It keeps none of a split.
     """
     found = {}
     for name, split in splits.items():
-        flags = [(truth.columns.get("observable"), truth.columns.get("grey")) for truth in split.truths]
-        keep = [
-            index
-            for index, (observable, grey) in enumerate(flags)
-            if which == "all" or (observable is not False and not (which == "clear" and grey is True))
-        ]
-        found[name] = split if len(keep) == len(split) else split.subset(keep)
+        parts: dict[str, list[Mapping[str, Any]]] = {}
+        for truth in split.truths:
+            parts.setdefault(truth.part, []).append(truth.columns)
+        kept = {part for part, pictures in parts.items() if row_facts.keeps(pictures, which)}
+        found[name] = _some(split, [index for index, truth in enumerate(split.truths) if truth.part in kept])
     if empty := [name for name, split in found.items() if not len(split)]:
         raise InputError(f"--data {folder}: expected rows to measure in {empty}, got none with --rows {which}")
     return found
+
+
+def _some(split: DetectionSplit, indices: Sequence[int]) -> DetectionSplit:
+    """Return the split with the pictures at `indices` only; the split itself if these are all."""
+    return split if len(indices) == len(split) else split.subset(indices)
+
+
+def _at(values: Sequence[Any], indices: Sequence[int]) -> list[Any]:
+    """Return the values of the pictures at `indices`; without values of any picture none."""
+    return [values[index] for index in indices] if values else []
 
 
 def lines_of(
@@ -153,7 +161,7 @@ def _others(run: Path, folder: Path) -> bool:
 
 
 def frozen_of(
-    run: Path, inspector: Inspector, folder: Path, data: DetectionData, batch_size: int, rate: float = 0.0
+    run: Path, inspector: Inspector, folder: Path, data: DetectionData, batch_size: int, others: bool, rate: float = 0.0
 ) -> FrozenThreshold | None:
     """Read RUN/frozen.json; make it on validation if it is missing (run of an earlier version) or a `rate` is given.
 
@@ -161,6 +169,7 @@ def frozen_of(
         run, inspector, folder: The run's folder, its model, and the dataset's folder.
         data: The splits that have been read from the dataset.
         batch_size: Pictures per batch.
+        others: Whether the dataset is known to be another than that of the run's training.
         rate: Largest escape rate, from `--max-escape`; 0: not given.
 
     Returns:
@@ -170,7 +179,7 @@ def frozen_of(
     Raises:
         InputError: The file is damaged; or a `rate` is given and the file cannot be made.
     """
-    held, others = frozen_threshold.load(run), _others(run, folder)
+    held = frozen_threshold.load(run)
     if rate and others:
         raise InputError(
             f"--max-escape: expected --data to be the dataset that {run} was trained on, whose validation split sets "
@@ -215,8 +224,8 @@ def _compared(run: Path, data: DetectionData) -> tolerance.Comparison:
 
 
 def _learn_gates(run: Path, inspector: Inspector, folder: Path) -> None:
-    """Learn the gates of a run that has none, if the dataset may be that of its training and has both splits."""
-    if core_gates.have(run) or _others(run, folder):
+    """Learn the gates of a run that has none, if the dataset, which may be that of its training, has both splits."""
+    if core_gates.have(run):
         return
     try:
         splits = _data(folder, tuple(core_gates.MOST), inspector.detector).splits
@@ -227,6 +236,14 @@ def _learn_gates(run: Path, inspector: Inspector, folder: Path) -> None:
         f"splits train and validation of {folder}"
     )
     gates.learn(run, inspector.model, inspector.collator, splits)
+
+
+def _gates(run: Path) -> Gates:
+    """Load a run's gates; say so if it lacks one."""
+    own = Gates.load(run)
+    for text in own.warned():
+        say(text)
+    return own
 
 
 def _judged(
@@ -271,6 +288,7 @@ def measure(
     own: Gates | None = None,
     texts: Sequence[str] = (),
     fitted: str = "validation",
+    rows: str = ROWS,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Measure the splits, and write OUT/mistakes_SPLIT.png for each split with false or missed boxes.
 
@@ -281,6 +299,8 @@ def measure(
         own: The run's gates, which find pictures that cannot be judged; None: no gates.
         texts: Kinds of texts (`run.DRAWN_TEXTS`) with which the pictures are measured again.
         fitted: Split on which the run's calibration was fitted, which would therefore not be a test of it.
+        rows: Of the pictures in `splits`, which count beside the verdicts on parts, for which all do: see
+            `row_facts.keeps`.
 
     Returns:
         Reports by split, and the lines of predictions.csv.
@@ -288,10 +308,12 @@ def measure(
     detector = inspector.detector
     threshold, seen = detector.threshold, detector.seen
     limits, by = (Thresholds.at(threshold), None) if frozen is None else (frozen.limits, frozen.calibration)
-    reports: dict[str, Any] = {}
-    rows: list[dict[str, Any]] = []
-    for name, split in splits.items():
-        found, unsuitable = _judged(inspector, split, batch_size, own)
+    reports, table = dict[str, Any](), list[dict[str, Any]]()
+    for name, whole in splits.items():
+        boxes, refused = _judged(inspector, whole, batch_size, own)
+        on_parts = parts_at(list(zip(whole.truths, boxes, strict=True)), limits, refused)
+        keep = [index for index, truth in enumerate(whole.truths) if row_facts.keeps([truth.columns], rows)]
+        split, found, unsuitable = _some(whole, keep), _at(boxes, keep), _at(refused, keep)
         if why := core_gates.counted(unsuitable):
             say(f"{name}: INVALID because of {why}")
         reports[name] = metrics.report(
@@ -304,6 +326,7 @@ def measure(
             unsuitable=unsuitable,
             calibrated=None if name == fitted else by,
         )
+        reports[name]["verdicts_on_parts"] = on_parts
         points = decision.operating_points_of(split.truths, found, frozen, threshold, unsuitable)
         reports[name]["operating_points"] = points
         if texts:
@@ -311,11 +334,11 @@ def measure(
                 kind: _with_texts(inspector, split, batch_size, limits, own, kind) for kind in texts
             }
         lines = [lines_of(name, *pair, threshold, by) for pair in zip(split.truths, found, strict=True)]
-        rows += [line for some in lines for line in some]
+        table += [line for some in lines for line in some]
         if shown := worst(lines):
             sheet = sheets.truth_and_prediction(split, found, shown, threshold)
             sheets.save(sheet, out / f"mistakes_{name}.png")
-    return reports, rows
+    return reports, table
 
 
 def evaluate(
@@ -340,7 +363,7 @@ def evaluate(
         batch_size, device: Pictures per batch, and the model's device.
         own_folder: Whether `out` is RUN/evaluation, whose files may be replaced without a check.
         max_escape: Largest escape rate, for which the escape threshold is chosen again and saved; 0: the run's is kept.
-        rows: Which pictures are measured: see `row_facts.kept_rows`. Thresholds are chosen on all of them.
+        rows: Which pictures and parts are measured: see `row_facts.keeps`. Thresholds are chosen on all of them.
 
     Raises:
         InputError: The run is unfinished, the dataset cannot be read or has classes that the run does not know, `rows`
@@ -356,13 +379,15 @@ def evaluate(
     if not own_folder:
         new = evaluation_files({"splits": splits})
         results_folder.check(out, run, EVALUATION, evaluation_files, new)
-    compared, fitted = _compared(run, data), "" if _others(run, folder) else "validation"
-    frozen = frozen_of(run, inspector, folder, data, batch_size, max_escape)
-    _learn_gates(run, inspector, folder)
+    others = _others(run, folder)
+    compared, fitted = _compared(run, data), "" if others else "validation"
+    frozen = frozen_of(run, inspector, folder, data, batch_size, others, max_escape)
+    if not others:
+        _learn_gates(run, inspector, folder)
     with results_folder.replaced(out, EVALUATION, evaluation_files) as stage:
-        reports, lines = measure(inspector, splits, batch_size, stage, frozen, Gates.load(run), texts, fitted)
-        left_out = {name: len(data.splits[name]) - len(split) for name, split in splits.items()}
-        document = _document(run, folder, detector, rows, left_out, frozen) | {
+        reports, lines = measure(inspector, splits, batch_size, stage, frozen, _gates(run), texts, fitted, rows)
+        left_out = {name: len(data.splits[name]) - one["pictures"] for name, one in reports.items()}
+        document = _document(run, folder, data, detector, rows, left_out, frozen) | {
             "tolerance": compared.to_json(),
             "splits": reports,
         }
@@ -381,6 +406,7 @@ def evaluate(
 def _document(
     run: Path,
     folder: Path,
+    data: DetectionData,
     detector: Detector,
     rows: str,
     left_out: Mapping[str, int],
@@ -393,7 +419,7 @@ def _document(
         "labels": list(detector.labels),
         "rows": rows,
         "left_out": dict(left_out),
-        "observable_px": observable_px(folder),
+        "observable_px": data.observable_px,
         "threshold": detector.threshold,
         **({"frozen": {k: v for k, v in frozen.to_json().items() if k != "positions"}} if frozen else {}),
         "seen": detector.seen,

@@ -209,9 +209,14 @@ def scored(pictures: Pictures) -> tuple[list[float], list[bool]]:
     return confidences, [hit for truth, found in pictures for hit in hits(truth, found)]
 
 
-def calibration(pictures: Pictures) -> dict[str, Any]:
-    """Return the result of `reliability` for the confidence of found boxes, and `boxes`, the number of found boxes."""
-    confidences, true = map(np.array, scored(pictures))
+def calibration(pictures: Pictures, threshold: float) -> dict[str, Any]:
+    """Return the result of `reliability` for the confidence of found boxes, and `boxes`, the number of these boxes.
+
+    Pins that the model lists and holds for good are boxes found only from the `threshold` on. Below it there are so
+    many, all of them of little confidence and rightly so, that the error would be theirs.
+    """
+    kept = [not one.is_good or one.confidence >= threshold for _, found in pictures for one in found]
+    confidences, true = (np.array(some)[np.array(kept, dtype=bool)] for some in scored(pictures))
     return {**reliability(confidences, true, "boxes", "true"), "boxes": len(true)}
 
 
@@ -289,7 +294,7 @@ def report(
         "verdicts": verdicts_at(pictures, limits or Thresholds.at(threshold), unsuitable),
         "verdicts_on_parts": parts_at(pictures, limits or Thresholds.at(threshold), unsuitable),
         "ceiling": ceilings(truths, labels),
-        "calibration": calibration(pictures),
+        "calibration": calibration(pictures, threshold),
         # OK pictures belong to both groups, so that their false boxes count in each.
         "positions": {
             name: part(group in (name, "ok") for group in groups) for name in ("seen", "held-out") if name in groups

@@ -12,6 +12,7 @@ own task REGION_TO_CATEGORY asks the same with words. All boxes of a picture are
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import cycle
 from typing import Any, NamedTuple
 
 import torch
@@ -19,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from generator.bbox_str import BINS
+from generator.bbox_str import bin_of
 from trainer.florence2.answers import IGNORED, Found, Vocabulary
 from trainer.florence2.samples import Sample
 from trainer.vit.network.model import OK_CLASS
@@ -43,7 +44,8 @@ NO_REGIONS = Regions(torch.zeros((0, 0, 4), dtype=torch.long), torch.zeros((0, 0
 
 def bins_of(boxes: Tensor, size: tuple[float, float]) -> Tensor:
     """Return the bins (…, 4) of the edges of boxes (…, 4), xyxy in px of a picture of `size` (W, H)."""
-    return (boxes * BINS / boxes.new_tensor([*size, *size])).floor().clamp(0, BINS - 1).long()
+    edges = zip(boxes.flatten().tolist(), cycle((*size, *size)), strict=False)
+    return torch.tensor([bin_of(*edge) for edge in edges], dtype=torch.long).view(boxes.shape)
 
 
 def drawn_regions(samples: Sequence[Sample], ok: int, size: tuple[int, int], generator: torch.Generator) -> Regions:
@@ -139,6 +141,8 @@ class RegionReader:
     ) -> list[list[Found]]:
         """Give each found box its likeliest NG class, and multiply its confidence by this class's probability.
 
+        A box in which OK is likelier than each NG class is marked as good.
+
         Args:
             model, states, mask: As in `logits`.
             found: Boxes of B pictures, in px of each.
@@ -152,7 +156,9 @@ class RegionReader:
             if some:
                 bins[row, : len(some)] = bins_of(torch.tensor([one.box for one in some]), size)
         shares = self.logits(model, states, mask, bins.to(states.device)).softmax(-1).cpu()
-        shares[..., self.classes.index(OK_CLASS)] = 0.0
+        ok = self.classes.index(OK_CLASS)
+        good = shares.argmax(-1) == ok
+        shares[..., ok] = 0.0
         best = shares.max(-1)
         return [
             [
@@ -160,6 +166,7 @@ class RegionReader:
                     one,
                     label=self.classes[int(best.indices[row, k])],
                     confidence=one.confidence * float(best.values[row, k]),
+                    is_good=bool(good[row, k]),
                 )
                 for k, one in enumerate(some)
             ]

@@ -20,6 +20,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from blender_scripts.contract import wide_limits
 from generator.io.file_names import dataset_name
 from generator.locating.fit import beyond_placing
 from generator.locating.judge import CHARACTERISTICS
@@ -92,7 +93,7 @@ def evaluate(asked: EvaluationOptions, out: Path, own_folder: bool) -> None:
     if not splits:
         raise InputError(f"--data {asked.data}: expected pictures in a split other than train, got none")
     tolerances = asked.tolerances or {AS_DATASET: {}}
-    _check_addresses(tolerances, data)
+    _check_limits(tolerances, data)
     if not own_folder:
         results_folder.check(out, asked.run, EVALUATION, files_of, files_of({"splits": splits}))
     for note in data.notes:
@@ -291,8 +292,15 @@ def _displaced(run: Path) -> list[str]:
     return found
 
 
-def _check_addresses(tolerances: Mapping[str, Mapping[str, float]], data: GaugeData) -> None:
+def _check_limits(tolerances: Mapping[str, Mapping[str, float]], data: GaugeData) -> None:
+    """Check that the limits are for pins that there are; warn of limits that hardly any pin exceeds."""
     known = {position.address for drawing in data.connectors.values() for position in drawing.positions}
     asked = {name.rpartition(".")[0] for limits in tolerances.values() for name in limits} - {""}
     if unknown := sorted(asked - known):
         raise InputError(f"--tolerance: expected pin addresses of the dataset's connectors, got {', '.join(unknown)}")
+    pairs = [(each.key[0], limits, each) for each in data.connectors.values() for limits in tolerances.values()]
+    wide = [
+        f"{scene}: {text}" for scene, limits, each in pairs for text in wide_limits.of_positions(limits, each.positions)
+    ]
+    for text in dict.fromkeys(wide):
+        say(f"WARNING: --tolerance, scene {text}.")

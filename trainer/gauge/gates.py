@@ -13,6 +13,7 @@ from PIL import Image
 
 from generator.verdict.gates import PictureGates
 from trainer.core.errors import InputError, as_input_error
+from trainer.gauge.ties import remedy
 
 if TYPE_CHECKING:  # reading datasets takes seconds to import, and a prediction reads none
     from trainer.gauge.picture import Picture
@@ -46,8 +47,5 @@ def load_gates(run: Path) -> dict[str, PictureGates]:
         found = {each.name: PictureGates.load(each) for each in sorted((run / FOLDER).glob("*")) if each.is_dir()}
     known = {view: gates for view, gates in found.items() if gates is not None}
     if not known:
-        raise InputError(
-            f"{run}: expected {FOLDER}/VIEW/gates.npz of a finished training, got none: "
-            f"`python -m trainer.gauge --data DATASET --out {run} --resume` writes them"
-        )
+        raise InputError(f"{run}: expected {FOLDER}/VIEW/gates.npz of a finished training, got none: {remedy(run)}")
     return known

@@ -13,6 +13,7 @@ from typing import Any
 
 from PIL import Image
 
+from blender_scripts.contract import wide_limits
 from blender_scripts.contract.tolerance import Tolerance
 from generator.io.certificate import Certificate, read_certificate
 from generator.io.view_names import DEFAULT_VIEW, parts_of, view_of
@@ -77,6 +78,7 @@ class Bench:
         adaptation: How pictures are changed before they are measured; None: the run was not adapted to a station.
         assumed: Which terminal was taken, if the options name none and others would give other measures; else empty.
         replaced: The judged limits that are not the run's, see `trainer.gauge.limits.replaced`; else empty.
+        wide: Warnings of limits that hardly any pin of the connector exceeds.
     """
 
     gauge: Gauge
@@ -87,6 +89,7 @@ class Bench:
     adaptation: Adaptation | None = None
     assumed: str = ""
     replaced: str = ""
+    wide: tuple[str, ...] = ()
 
     @property
     def lengths_mm(self) -> dict[str, float]:
@@ -102,6 +105,13 @@ class Bench:
         if self.adaptation is None:
             return dict(pictures)
         return {view: self.adaptation.apply(picture, view) for view, picture in pictures.items()}
+
+    @property
+    def warned(self) -> dict[str, list[str]]:
+        """The key `warnings` of each entry of predictions.json; {} without a warning."""
+        adapted = adaptation.WARNING if self.adaptation is not None else ""
+        texts = [each for each in (adapted, self.assumed, *self.wide, expiry_warning(self.gauge.certificate)) if each]
+        return {"warnings": texts} if texts else {}
 
     def said(self, found: Inspected) -> str:
         """Return the line on a part for the terminal: verdict and worst pin, and whether the certificate expired."""
@@ -121,20 +131,15 @@ class Bench:
             pins=found.pins,
         )
         said = self.said(found)
-        warnings = [*([adaptation.WARNING] if self.adaptation is not None else []), *filter(None, [self.assumed])]
-        warnings += filter(None, [expiry_warning(self.gauge.certificate)])
-        warned = {"warnings": warnings} if warnings else {}
         more = found.document(self.drawing, self.options.judged)
-        return envelope.to_json(part=part, sentence=said, **warned, **more)
+        return envelope.to_json(part=part, sentence=said, **self.warned, **more)
 
     def unjudged(self, file: Path, problems: Sequence[str]) -> dict[str, Any]:
         """Make the entry of predictions.json for a `file` that belongs to no part: INVALID, `problems` as reasons."""
         reasons = [f"file: {problem}" for problem in problems]
         known = {"model": self.model, "judged": list(self.options.judged)}
         envelope = Envelope(Verdict.INVALID, reasons, file=str(file), **known)  # type: ignore[arg-type]
-        warnings = list(filter(None, [expiry_warning(self.gauge.certificate)]))
-        warned = {"warnings": warnings} if warnings else {}
-        return envelope.to_json(**warned, scale=scale_note(self.gauge.certificate))
+        return envelope.to_json(**self.warned, scale=scale_note(self.gauge.certificate))
 
 
 def parse_judge(text: str | None) -> tuple[str, ...]:
@@ -185,8 +190,11 @@ def load_bench(run: Path, options: Options) -> Bench:
     assumed = _assumed(drawing, [each.key[2] for each in others], factors)
     if assumed:
         say(f"WARNING: {assumed}.")
+    wide = tuple(f"--tolerance: {text}" for text in wide_limits.of_positions(options.tolerance, drawing.positions))
+    for text in wide:
+        say(f"WARNING: {text}.")
     said = replaced(tolerance, usual, options.judged)
-    return Bench(gauge, drawing, tolerance, model, options, adaptation.load(run), assumed, said)
+    return Bench(gauge, drawing, tolerance, model, options, adaptation.load(run), assumed, said, wide)
 
 
 def _assumed(drawing: StatedDrawing, terminals: Sequence[str], factors: Factors) -> str:
@@ -206,8 +214,8 @@ def _certificate(path: Path | None) -> Certificate | None:
         return None
     with as_input_error():
         certificate = read_certificate(path)
-    if certificate.is_expired():
-        say(f"WARNING: --calibration {path}: expired on {certificate.expires:%Y-%m-%d}, so no conformity is stated.")
+    if certificate.expiry:
+        say(f"WARNING: --calibration {path}: {certificate.expiry}, so no conformity is stated.")
     return certificate
 
 

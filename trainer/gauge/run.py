@@ -237,7 +237,7 @@ def load_run(run: Path) -> GaugeRun:
         first = error.errors()[0]
         raise InputError(
             f"{run / UNCERTAINTY} {'.'.join(map(str, first['loc']))}: expected the uncertainty of a gauge's run, got: "
-            f"{first['msg']}; `python -m trainer.gauge --data DATASET --out {run} --resume` writes this file"
+            f"{first['msg']}; {ties.remedy(run)}"
         ) from None
     return GaugeRun(network.eval(), pitch_px, uncertainty, _likeness(run), _errors(run))
 
@@ -247,7 +247,7 @@ def _likeness(run: Path) -> Likeness:
     if not path.is_file():
         raise InputError(
             f"{path}: expected the file with the limits for the appearance of parts, got no such file: "
-            f"`python -m trainer.gauge --data DATASET --out {run} --resume` writes this file"
+            f"{ties.remedy(run)}"
         )
     with as_input_error():
         return Likeness.of_bytes(path, str(path))

@@ -10,6 +10,7 @@ from typing import Any
 
 from generator.io.checksum import sha256_of
 from generator.locating import factors, likeness
+from trainer.core.adaptation_seal import FILE
 from trainer.core.errors import InputError
 
 UNCERTAINTY = "uncertainty.json"
@@ -20,6 +21,13 @@ _GATES = "*/*/gates.npz"  # in a folder for each view
 def tied(run: Path, weights: Path, stated: Mapping[str, Any]) -> dict[str, Any]:
     """Return uncertainty.json's content `stated` with the SHA-256 of the run's weights, errors, gates, likeness."""
     return {**stated, _WEIGHTS: sha256_of(weights), _FILES: _found(run)}
+
+
+def remedy(run: Path) -> str:
+    """Say which command writes the run's files that belong together: of an adapted run, none but an adaptation."""
+    if (run / FILE).is_file():
+        return "the run was adapted: adapt again with `python -m trainer.adapt`, which writes these files"
+    return f"`python -m trainer.gauge --data DATASET --out {run} --resume` writes these files"
 
 
 def check(run: Path, weights: Path, stated: Mapping[str, Any]) -> None:
@@ -36,10 +44,7 @@ def check(run: Path, weights: Path, stated: Mapping[str, Any]) -> None:
     """
     if not stated.keys() & set(KEYS):
         return
-    place, again = (
-        run / UNCERTAINTY,
-        f"`python -m trainer.gauge --data DATASET --out {run} --resume` writes these files",
-    )
+    place, again = run / UNCERTAINTY, remedy(run)
     digest, files = (stated.get(key) for key in KEYS)
     if digest != (own := sha256_of(weights)):
         raise InputError(

@@ -27,7 +27,7 @@ from trainer.core.console import say
 from trainer.core.decision import Thresholds
 from trainer.core.default_paths import DATASET_FILES
 from trainer.core.errors import InputError
-from trainer.core.gates import Gates
+from trainer.core.gates import REMEDY, Gates
 from trainer.core.picture_transform import PictureStatistics, PictureTransform
 from trainer.core.run_folder import CONFIG, SUMMARY
 from trainer.core.training_looks import check_data, open_photographs, renders_by_light, training_views, view_facts
@@ -105,7 +105,8 @@ def adapt(asked: adaptation.Asked) -> dict[str, Any]:
     """Make the adapted run; returns the content of its adaptation.json.
 
     Raises:
-        InputError: the run, the dataset or a photograph cannot be used, or there are too few photographs.
+        InputError: the run, the dataset or a photograph cannot be used, the run lacks gates, thresholds or fitness,
+            or there are too few photographs.
     """
     adaptation.refuse(asked.run, "trainer.adapt")
     config, settings = vit_run.load_config(asked.run)
@@ -113,6 +114,7 @@ def adapt(asked: adaptation.Asked) -> dict[str, Any]:
         raise InputError(f"--model {asked.run}: expected a run trained on the column image, got {settings.input}")
     facts = check_data(asked.data, asked.run, settings.data_sha256)
     by = Network.load(asked.run)
+    _check_complete(asked.run, by.gates)
     parts, files = _photographs(asked, config.views)
     photographs: dict[str, list[np.ndarray]] = {}
     for pictures in parts.values():
@@ -143,6 +145,20 @@ def adapt(asked: adaptation.Asked) -> dict[str, Any]:
     _write_frozen(asked)
     adaptation.seal(asked.run, asked.out, document)
     return document
+
+
+def _check_complete(run: Path, gates: Gates) -> None:
+    """Check that a run has gates, thresholds and fitness of its own: they are not made for an adapted run."""
+    held, lacking = frozen_threshold.load(run), [gates.lacking] if gates.lacking else []
+    if held is None:
+        lacking.append(f"no {frozen_threshold.FROZEN}")
+    elif held.fitness is None:
+        lacking.append(f"{frozen_threshold.FROZEN} without fitness")
+    if lacking:
+        raise InputError(
+            f"--model {run}: expected a run with thresholds, fitness and gates (limits of pictures that it can judge) "
+            f"of its own, got {' and '.join(lacking)}; {REMEDY}"
+        )
 
 
 def _photographs(asked: adaptation.Asked, views: Sequence[str]) -> tuple[dict[str, Pictures], list[dict[str, str]]]:

@@ -234,6 +234,14 @@ def _learn_gates(asked: EvaluationOptions, model: ViT) -> None:
         gates.learn(asked.run, model, splits)
 
 
+def _gates(run: Path) -> Gates:
+    """Load a run's gates; say so if it lacks one."""
+    own = Gates.load(run)
+    for text in own.warned():
+        say(text)
+    return own
+
+
 def _lines(
     name: str,
     split: Split,
@@ -346,7 +354,7 @@ def evaluate(asked: EvaluationOptions, out: Path, own_folder: bool) -> None:
     if not own_folder:
         new = evaluation_files({"splits": splits, "frozen": held})
         results_folder.check(out, asked.run, EVALUATION, evaluation_files, new)
-    found = measure(model, splits, held, asked.batch_size, Gates.load(asked.run))
+    found = measure(model, splits, held, asked.batch_size, _gates(asked.run))
     compared = tolerance.compare(
         run_folder.recorded_tolerances(asked.run),
         (pair for split in splits.values() for pair in split.rows_with_objects()),

@@ -14,11 +14,10 @@ from typing import Any
 
 from PIL import Image
 
-from trainer.core import adaptation, frozen_threshold
+from trainer.core import adaptation, adaptation_seal, fitness, frozen_threshold
 from trainer.core.adaptation import Adaptation
 from trainer.core.decision import Thresholds
 from trainer.core.errors import InputError
-from trainer.core.fitness import NOT_MEASURED
 from trainer.core.gates import Gates
 from trainer.core.golden_input import GoldenInput
 from trainer.core.prediction import PartFiles, Prediction, Predictions, VerdictWriter
@@ -104,7 +103,10 @@ def unfit_reasons(run: Path, weights: str = "best") -> tuple[str, ...]:
     if weights != "best":
         return ("unfit: the fitness of the last epoch's weights is not measured, only that of the best",)
     known = results.fitness_of_run(run)
-    return (NOT_MEASURED,) if known is None else known.unfit
+    if known is None:
+        is_adapted = (run / adaptation_seal.FILE).is_file()
+        return (fitness.NOT_MEASURED_ADAPTED if is_adapted else fitness.NOT_MEASURED,)
+    return known.unfit
 
 
 def load_classifier(run: Path, options: Options) -> Classifier:

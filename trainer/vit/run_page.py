@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from generator.reporting.pages import render
-from trainer.core import adaptation, frozen_threshold, max_escape, metrics, operating_tables, results_folder, run_folder
+from trainer.core import (
+    adaptation_seal,
+    frozen_threshold,
+    max_escape,
+    metrics,
+    operating_tables,
+    results_folder,
+    run_folder,
+)
 from trainer.core.console import say
 from trainer.core.decision import EVEN, Thresholds
 from trainer.core.errors import InputError
@@ -185,7 +193,7 @@ def refresh(run: Path, out: Path, own: str) -> None:
 
     The page of an adapted run stays: it says what `trainer.adapt` did.
     """
-    if (run / adaptation.FILE).is_file():
+    if (run / adaptation_seal.FILE).is_file():
         return
     if out.resolve() != (run / own).resolve() or not (run / "summary.json").is_file():
         return

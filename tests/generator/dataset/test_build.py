@@ -781,12 +781,16 @@ def command(*words: str) -> int:
 def test_command(renders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [str(renders), "--to", str(tmp_path / "set")]
     assert command(*words, "--tolerance", "retraction_mm=2", "--grey", "0.1") == 0
-    output = capsys.readouterr().out
+    output, said = capsys.readouterr()
+    assert "WARNING" not in said
     assert "| train | 1 | 0 | 2 | 3 |" in output
     assert output.startswith(
         "bbox_str: 3 boxes; their edges are rounded to a thousandth of the picture, so that a perfect answer has an "
         "IoU of 0."
     )
+    assert command(*words, "--tolerance", "true_position_mm=31.5") == 0
+    wide = "WARNING: --tolerance, scene connector_3x9: true_position_mm=31.5 is more than the pitch, 4 mm, so that"
+    assert wide in capsys.readouterr().err
     problems = faults_of(command, *words, "--tolerance", "tilt=2", "--grey", "1.5")
     assert [problem.split(":")[0] for problem in problems] == ["--tolerance", "--grey"]
 

@@ -532,6 +532,7 @@ def test_wrong_levels_of_a_factor_give_one_message(tmp_path: Path, column: str):
 
 INNER = SPEC.replace('"orthogonal"', '"inner_outer"\nnoise = ["lighting"]')
 TRAIN = "replicates = 2\npositions = 'training'"
+RANDOM = SPEC.replace('"orthogonal"', '"random"').replace("replicates", "rows")
 ONE_MISTAKE = {
     "kind misspelt": (INNER, '"inner_outer"', '"inner_auter"', "design.kind: expected one of full"),
     "kind missing": (INNER, 'kind = "inner_outer"\n', "", "design.kind: expected one of full"),
@@ -546,6 +547,19 @@ ONE_MISTAKE = {
     ),
     "held_out misspelt": (SPEC, "held_out =", "heldout =", "positions.heldout: expected a known key (held_out)"),
     "held_out wrong": (SPEC, "held_out = 9", "held_out = -9", "positions.held_out: expected a number of positions"),
+    "rows misspelt": (RANDOM, "rows =", "row =", "splits.train.row: expected the key rows, got 'row'"),
+    "rows missing": (
+        RANDOM,
+        "rows = 2",
+        "",
+        "splits.train.rows: expected a number of rows, as the design's kind is ra",
+    ),
+    "rows of a full design misspelt": (
+        SPEC,
+        "replicates = 2",
+        "row = 2",
+        "splits.train.row: expected a known key (classes, factors, hold_out, per_picture, positions, replicates, rows)",
+    ),
     "positions misspelt": (SPEC, "[positions]", "[position]", "position: expected a known key (classes, "),
     "no held_out": (
         SPEC,

@@ -133,6 +133,13 @@ def share_of_good_parts(folder: Path, line: str, terminal: str) -> tuple[Connect
     return connector, share
 
 
+def test_limits_in_mil_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stated = re.search(r"^true_position_mm = .*$", SCENE, re.MULTILINE)
+    assert stated is not None
+    (line,) = found(tmp_path, capsys, SCENE.replace(stated[0], "true_position_mm = 31.5"))
+    assert line.startswith("warning: mine: [tolerance] true_position_mm=31.5 is more than the pitch, 4 mm, so that")
+
+
 def test_scatter_beyond_the_tolerance_is_a_share_of_good_parts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

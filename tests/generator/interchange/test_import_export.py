@@ -30,7 +30,7 @@ from tests.generator.augmenting.test_augment import broken_folder, files, made_r
 from tests.generator.made_renders import SCENES, write_renders
 
 FORMATS = ("coco", "yolo", "imagefolder")
-MEASURES = ("dx_mm", "dy_mm", "true_position_mm", "retraction_mm", "tilt_deg", "visible")
+MEASURES = ("dx_mm", "dy_mm", "true_position_mm", "retraction_mm", "tilt_deg", "visible", "moved_px")
 
 
 def import_(*words):
@@ -174,9 +174,23 @@ def test_what_coco_says_of_an_object_comes_back(built, tmp_path):
     for run, row in before.items():
         found = {each.address: each for each in objects_of(after[run])}
         assert after[run]["kinds"] == row["kinds"] and len(found) == 27
+        assert after[run]["observable"] == row["observable"]
         for each in objects_of(row):
             for name in ("kinds", "in_answer", "cavity", *MEASURES):
                 assert getattr(found[each.address], name) == getattr(each, name), name
+
+
+def test_a_picture_of_a_defect_that_moves_its_pin_by_too_little_to_be_seen_stays_not_observable(tmp_path):
+    images = []
+    for number, name in ((1, "far.png"), (2, "near.png")):
+        picture(tmp_path / "in" / name, 64, 40, seed=number)
+        images.append(image(number, name))
+    boxes = [{**box(1, 1, 1, 5, 5), "moved_px": 4.0}, {**box(2, 1, 1, 5, 5), "moved_px": 0.2}]
+    coco(tmp_path / "in", images, boxes)
+    assert import_(tmp_path / "in", "--format", "coco", "--to", tmp_path / "set") == 0
+    found = {row["file"]: row for row in rows_of(tmp_path / "set").values()}
+    assert {name: row["observable"] for name, row in found.items()} == {"far.png": True, "near.png": False}
+    assert found["near.png"]["objects"]["moved_px"] == [0.2]
 
 
 def test_a_labeller_s_word_is_the_kind_of_its_object(tmp_path):
@@ -388,6 +402,7 @@ def test_objects_without_a_pixel_in_the_mask_are_counted(over: bool, tmp_path: P
             for name, value, got in (
                 ("visible", float("nan"), "share from 0 to 1, got nan"),
                 ("visible", -0.5, "share from 0 to 1, got -0.5"),
+                ("moved_px", -0.5, "length of at least 0, got -0.5"),
                 ("true_position_mm", float("inf"), "finite number, got inf"),
                 ("retraction_mm", 10**400, "finite number, got 1000"),
             )

@@ -199,7 +199,7 @@ def test_an_address_is_never_guessed(tmp_path, capsys):
         {"id": 1, "image_id": 1, "category_id": 1, "bbox": [*(between - 3).tolist(), 6, 6]},
         {"id": 2, "image_id": 1, "category_id": 1, "bbox": [*(across - 0.5 * wide).tolist(), *wide.tolist()]},
         label(3, 1, similarity, "r2c8", 2),
-        label(4, 1, similarity, "r1c9", address="r3c1", cavity="99"),
+        label(4, 1, similarity, "r1c9", address="r3c1", cavity="99", moved_px=3.0),
         label(5, 1, similarity, "r1c8", 3),
     ]
     for stated, found, turned in (("r1c9", "r2c8", 0), ("r3c1", None, 1)):
@@ -209,6 +209,8 @@ def test_an_address_is_never_guessed(tmp_path, capsys):
         (row,) = named(tmp_path, stated).values()
         assert row["objects"]["address"] == [None, None, found, stated, None]
         assert row["objects"]["cavity"][3] == "99"
+        # In px of the straightened picture, as all that a dataset states of its pictures.
+        assert row["objects"]["moved_px"] == [None, None, None, pytest.approx(3.0 / similarity.scale, rel=0.02), None]
         said = capsys.readouterr().err
         assert f"that got the address of the pin where they lie: {1 - turned}\n" in said
         assert "boxes of defects without an address (null): 2. Their middle lies farther" in said

@@ -16,6 +16,7 @@ from generator.locating.factors import Factors, ValidationErrors
 from generator.locating.fit import Fit, FitLimits
 from generator.locating.gauge import _refused, inspect_part
 from generator.locating.gauge_file import GaugeFile
+from generator.locating.judge import CHARACTERISTICS
 from generator.locating.likeness import Likeness
 from generator.locating.locate import View
 from generator.locating.pose import motion
@@ -139,8 +140,11 @@ def test_a_view_of_another_placing_is_not_located():
 
 def test_points_that_are_found_unsurely_are_not_located():
     found = inspected(limits=FitLimits(3.0, 0.0, 0.01))
-    assert found.reasons[0].startswith("not located: view center does not fit the part's pose (")
-    assert "(median standard deviation of the points 0.05 px" in found.reasons[0]
+    said = "not located: the part's edges and pins do not fit view center (uncertainty 5.00 times the limit)"
+    assert found.reasons[0] == said
+    pose = found.document(drawing_of(), CHARACTERISTICS)["pose"]
+    assert pose["limits"] == {"residual": 3.0, "inliers": 0.0, "sigma_px": 0.01}
+    assert pose["views"]["center"]["sigma_px"] == 0.05
 
 
 def test_a_pose_beyond_the_placing_is_refused():

@@ -10,6 +10,7 @@ from blender_scripts.contract.connector import read_connector
 from blender_scripts.contract.errors import InputError
 from generator.__main__ import main
 from generator.dataset.connectors import nominal_connector
+from generator.io.checksum import sha256_of
 from generator.matching.blur_kinds import Blur
 from tests.conftest import SCENES
 from tests.generator.locating.certificates import write_certificate
@@ -21,6 +22,7 @@ def test_one_photograph(rendered, tmp_path, capsys):
     words = ["match", str(photograph), "--scene", "connector_3x9", "--lighting", "ring", "--marking", "numbers"]
     assert main([*words, "--workers", "1", "-o", str(output)]) == 0
     document = json.loads(output.with_suffix(".json").read_text("utf-8"))
+    assert document["scene_file_sha256"] == sha256_of(output)
     low, high = document["focal_over_distance"]["interval"]
     assert low < 35.0 / 118.0 < high < 1.04 * 35.0 / 118.0
     told = {each["key"]: each for each in document["quantities"]}

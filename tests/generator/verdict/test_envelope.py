@@ -11,7 +11,7 @@ import pytest
 
 from generator.io.checksum import sha256_of
 from generator.verdict.conformity import Decision
-from generator.verdict.envelope import KEYWORDS, Envelope, Verdict, keyword_of, overall
+from generator.verdict.envelope import KEYWORDS, Envelope, Verdict, in_short, keyword_of, overall
 from generator.verdict.measures import MEASURE_GATES
 
 ROOT = Path(__file__).parents[3]
@@ -44,6 +44,12 @@ def test_ng_comes_before_invalid_before_unsure_before_ok(verdicts, right):
 def test_a_whole_is_ok_only_if_all_of_it_is():
     for verdicts in product(Verdict, repeat=3):
         assert (overall(verdicts) is Verdict.OK) == (set(verdicts) == {Verdict.OK})
+
+
+def test_a_line_has_the_first_reason_and_the_keywords_of_the_others():
+    assert in_short([]) == "" and in_short(["size: 3 px"]) == "size: 3 px"
+    reasons = ["contrast: hardly any", "contrast: none", "noise: much", "view: cut off", "noise: (view top)"]
+    assert in_short(reasons) == "contrast: hardly any; also noise, view"
 
 
 def test_the_document_has_the_common_keys_and_those_of_its_judge():

@@ -7,7 +7,8 @@ from PIL import Image
 
 from generator.io.checksum import sha256_of
 from trainer.core import adaptation
-from trainer.core.adaptation import FILE, choose
+from trainer.core.adaptation import choose
+from trainer.core.adaptation_seal import FILE
 from trainer.core.errors import InputError
 from trainer.core.picture_transform import NONE, PictureTransform
 from trainer.core.run_folder import BEST, read_tensors, save_tensors

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from torch import nn
 
 from generator.io.checksum import sha256_of
@@ -35,9 +36,28 @@ def test_saved_gate_says_the_same_and_belongs_to_its_weights(gate, tmp_path: Pat
     (tmp_path / BEST).write_bytes(b"other weights")
     other = Gates.load(tmp_path)
     assert other.features is None and other.foreign == (FEATURES,)
-    assert "has gates.safetensors of other weights or another run and no gates.npz (" in other.missing[0]
+    assert (
+        "has gates.safetensors of other weights or another run and no gates.npz, and judges nothing" in other.missing[0]
+    )
     assert Gates.load(tmp_path / "none") == Gates(None, None)
-    assert Gates(None, None).missing[0].startswith("gates: the run has no gates.npz and no gates.safetensors (")
+    assert (
+        Gates(None, None)
+        .missing[0]
+        .startswith("gates: the run has no gates.npz and no gates.safetensors, and judges nothing")
+    )
+
+
+def test_the_file_is_read_once(gate, tmp_path: Path, monkeypatch):
+    (tmp_path / BEST).write_bytes(b"weights")
+    save_tensors(tmp_path / FEATURES, tensors_of(gate), {"weights_sha256": sha256_of(tmp_path / BEST)})
+    opened: list[Path] = []
+
+    def counted(path: Path, framework: str) -> safe_open:
+        opened.append(path)
+        return safe_open(path, framework=framework)
+
+    monkeypatch.setattr("trainer.core.run_folder.safe_open", counted)
+    assert Gates.load(tmp_path).features is not None and opened == [tmp_path / FEATURES]
 
 
 def test_a_file_of_an_earlier_version_that_states_no_weights_is_used(gate, tmp_path: Path):

@@ -141,10 +141,18 @@ def test_bins_cost_little_and_whole_pixels_more():
 
 
 def test_calibration_counts_every_box():
-    curve = calibration([(NG, [on(A, 1.0), on(B, 0.75, "BENDNG")]), (OK, [on(C, 0.7, "BENDNG")])])
+    curve = calibration([(NG, [on(A, 1.0), on(B, 0.75, "BENDNG")]), (OK, [on(C, 0.7, "BENDNG")])], 0.5)
     assert curve["boxes"] == 3 == sum(row["boxes"] for row in curve["bins"])
     assert curve["ece"] == pytest.approx((0.0 + 2 * 0.725) / 3, abs=0.02)
-    assert calibration([])["ece"] is None
+    assert calibration([], 0.5)["ece"] is None
+
+
+def test_listed_pins_that_the_model_holds_for_good_are_no_boxes_found():
+    """A hundred of them, of little confidence and rightly so, would make any error small."""
+    found = [on(A, 0.9, "NUKENG"), *(replace(on(C, 0.01), is_good=True) for _ in range(100))]
+    curve = calibration([(NG, found)], 0.5)
+    assert curve["boxes"] == 1 and curve["ece"] == pytest.approx(0.9)
+    assert calibration([(NG, found)], 0.01)["boxes"] == 101  # from the threshold on, each is a box of the verdict
 
 
 def test_a_calibration_changes_probabilities_and_nothing_else():

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ pytest.importorskip("pycocotools")
 
 from transformers.modeling_outputs import BaseModelOutput
 
+from generator.bbox_str import encode
 from tests.trainer.florence2.florence2_rows import answered_dataset, detection_of, with_answers
 from trainer.florence2 import command
 from trainer.florence2.answers import IGNORED, Found, PinsGrammar, Vocabulary, parse
@@ -86,6 +88,7 @@ def test_regions_are_the_defects_and_some_good_pins_moved_a_little():
     found = drawn_regions([shown, bare], 0, SIZE, torch.Generator().manual_seed(0))
     assert found.classes.tolist() == [[1, *[0] * 6], [0, *[IGNORED] * 6]]
     exact = bins_of(torch.tensor(boxes), SIZE)
+    assert bins_of(torch.zeros((0, 4)), SIZE).shape == (0, 4)
     assert exact[0].tolist() == [62, 250, 125, 437]
     reach = torch.tensor([4.0, 6.0] * 2) * JITTER * 1000 / torch.tensor([*SIZE, *SIZE]) + 1
     for row in range(2):
@@ -162,6 +165,14 @@ class Stated(RegionReader):
         return self.shares.log()
 
 
+def test_a_region_has_the_bins_of_the_answer():
+    """Edges on the border of two bins: in single precision, every second one came into the other bin."""
+    edges = torch.arange(1000) * 128 / 1000
+    boxes = torch.stack([edges, edges / 2, edges, edges / 2], -1)
+    answers = [encode([box], ["x"], 128, 64) for box in boxes.tolist()]
+    assert bins_of(boxes, (128, 64)).tolist() == [[int(n) for n in re.findall(r"[0-9]+", text)] for text in answers]
+
+
 def test_a_box_gets_the_likeliest_defect_and_its_probability(collator):
     shares = [[[0.9, 0.02, 0.08], [1.0, 0.0, 0.0]], [[0.2, 0.7, 0.1], [0.0, 0.0, 1.0]]]
     found = [
@@ -175,6 +186,7 @@ def test_a_box_gets_the_likeliest_defect_and_its_probability(collator):
     assert [f.label for f in rated[1]] == ["bent pin", "NUKENG"]
     confidences = [f.confidence for some in rated for f in some]
     assert confidences == pytest.approx([0.04, 0.7, 0.8])
+    assert [f.is_good for some in rated for f in some] == [True, False, False]
     assert Stated(collator, shares).rated(None, torch.zeros(0), torch.zeros(0), [[], []], sizes) == [[], []]
 
 

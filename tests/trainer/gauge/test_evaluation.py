@@ -214,8 +214,9 @@ def test_an_evaluation_of_another_dataset_or_network_is_refused(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_wider_tolerance_makes_fewer_parts_ng_without_training(tmp_path):
+def test_a_wider_tolerance_makes_fewer_parts_ng_without_training(tmp_path, capsys):
     found = evaluated(tmp_path, {"narrow": {"true_position_mm": 0.2}, "wide": {"true_position_mm": 2.0}})
+    assert "is more than the pitch" not in capsys.readouterr().out
     counts = {name: decided["parts"]["matrix"]["NG"] for name, decided in found["center+top"]["decisions"].items()}
     assert sum(counts["narrow"].values()) == 10 and counts["narrow"]["NG"] == 9
     assert sum(counts["wide"].values()) == counts["wide"]["NG"] == 1  # the part with a missing pin
@@ -227,6 +228,12 @@ def test_addresses_of_a_tolerance_must_exist(tmp_path):
     with pytest.raises(InputError, match="r9c9"):
         evaluated(tmp_path, {"x": {"r9c9.true_position_mm": 0.2}})
     assert not (tmp_path / "out").exists()
+
+
+def test_limits_in_mil_are_named(tmp_path, capsys):
+    evaluated(tmp_path, {"mil": {"true_position_mm": 31.5}})
+    said = capsys.readouterr().out
+    assert said.count("WARNING: --tolerance, scene a: true_position_mm=31.5 is more than the pitch") == 1
 
 
 def test_limits_of_an_address_count(tmp_path):

@@ -23,6 +23,7 @@ from tests.generator.locating.certificates import write_certificate
 from tests.generator.locating.drawn_photographs import EdgeFinder, background, draw_part, tips_of
 from tests.generator.locating.exact_finder import ExactFinder, connectors_text, drawing_of, grey
 from trainer import attention, export, predict, push, report
+from trainer.core import adaptation
 from trainer.core.errors import InputError
 from trainer.core.run_folder import read_tensors, save_tensors
 from trainer.gauge import prediction
@@ -150,7 +151,10 @@ def test_an_ok_by_other_limits_than_those_of_the_run_names_them(gauge_run, tmp_p
     judged = ("--judge", "true_position,presence")
     _, (one,) = predicted(gauge_run, tmp_path, *judged, "--tolerance", "true_position_mm=31.5,retraction_mm=0.4")
     said = "OK: all 27 pins are present and within their limits of true position (true_position_mm 31.5 in place of "
-    assert one["sentence"].startswith(f"{said}0.8); not inspected: height") and said in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert one["sentence"].startswith(f"{said}0.8); not inspected: height") and said in output
+    wide = "--tolerance: true_position_mm=31.5 is more than the pitch, 4 mm, so that hardly any pin exceeds it: limits"
+    assert any(text.startswith(wide) for text in one["warnings"]) and f"WARNING: {wide}" in output
     _, (one,) = predicted(gauge_run, tmp_path, "--judge", "presence", "--tolerance", "true_position_mm=31.5")
     assert one["sentence"].startswith("OK: all 27 pins are present; not inspected")
     _, refused = predicted(gauge_run, tmp_path, *judged, "--tolerance", "true_position_mm=800")
@@ -406,6 +410,19 @@ def test_a_missing_or_new_file_is_refused(tied, tmp_path, exact, capsys):
     said = capsys.readouterr().err
     assert "errors.npz: expected the file of SHA-256" in said and "as uncertainty.json states, got no such file" in said
     assert "gates/left/gates.npz: expected no file, as uncertainty.json states, got another file" in said
+
+
+@pytest.mark.parametrize("name", ["gates/top/gates.npz", "likeness.npz", "uncertainty.json"])
+def test_a_damaged_adapted_run_is_to_be_adapted_again(tied, tmp_path, exact, name, capsys):
+    """Its files come from no training, which the message on other runs proposes."""
+    run, source = tied
+    shutil.copyfile(source / "best.safetensors", run / "best.safetensors")
+    tie(run)
+    adaptation.seal(source, run, {"views": {"top": {"transform": {"kind": "none"}}}})
+    (run / name).write_text('{"tip": -1}') if name == "uncertainty.json" else (run / name).unlink()
+    assert predicted(run, tmp_path)[0] == 2
+    said = capsys.readouterr().err
+    assert "adapt again" in said and "--resume" not in said
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,11 +10,15 @@ from PIL import Image
 
 from benchmarks.florence2_drawn import draw
 from generator.io.checksum import sha256_of
+from generator.verdict.gates import PictureGates
 from tests.trainer.conftest import tiny_rows, write_dataset
 from trainer import adapt, evaluate, export, predict
-from trainer.core import frozen_threshold
+from trainer.core import adaptation, frozen_threshold
 from trainer.core.adaptation import Asked
 from trainer.core.errors import InputError
+from trainer.core.gates import FEATURES, Gates
+from trainer.core.picture_transform import NONE, PictureTransform
+from trainer.core.run_folder import BEST, read_tensors, save_tensors
 from trainer.vit.adapting import _photographs
 
 
@@ -101,14 +106,65 @@ def test_copies_and_pictures_of_one_part_do_not_count_as_parts(trained_run, stat
             _photographs(Asked(trained_run, data, sorted(folder.iterdir()), tmp_path, ()), ())
 
 
-def test_no_threshold_and_no_gate_is_chosen_for_an_adapted_run(trained_run, tiny_dataset, station, tmp_path, capsys):
-    run, out = tmp_path / "run", tmp_path / "out"
-    shutil.copytree(trained_run, run)
-    for name in ("frozen.json", "gates.npz", "gates.safetensors"):
-        (run / name).unlink()
+def without_fitness(run, other):
+    stated = json.loads((run / "frozen.json").read_text())
+    (run / "frozen.json").write_text(json.dumps({**stated, "fitness": None}))
+
+
+def with_gates_of_other_weights(run, other):
+    tensors, metadata = read_tensors(other / BEST)
+    save_tensors(other / BEST, tensors, {**metadata, "trained": "again"})
+    Gates.load(run).save(other)
+    shutil.copyfile(other / FEATURES, run / FEATURES)
+
+
+def with_gates_of_another_run(run, other):
+    replace(Gates.load(run), pictures=PictureGates.of([Image.new("RGB", (8, 8))])).save(other)
+    shutil.copyfile(other / "gates.npz", run / "gates.npz")
+
+
+@pytest.mark.parametrize(
+    ("change", "got"),
+    [
+        (lambda run, _: (run / "gates.npz").unlink(), "got no gates.npz; "),
+        (lambda run, _: (run / FEATURES).unlink(), "got no gates.safetensors; "),
+        (with_gates_of_other_weights, "got gates.safetensors of other weights or another run; "),
+        (with_gates_of_another_run, "got gates.npz of another run; "),
+        (lambda run, _: (run / "frozen.json").unlink(), "got no frozen.json; "),
+        (without_fitness, "got frozen.json without fitness; "),
+    ],
+)
+def test_a_run_that_lacks_what_no_adapted_run_is_given_is_refused_until_it_was_evaluated(
+    trained_run, tiny_dataset, station, tmp_path, capsys, change, got
+):
+    run, other, out = tmp_path / "run", tmp_path / "other", tmp_path / "out"
+    for folder in (run, other):
+        shutil.copytree(trained_run, folder)
+    change(run, other)
     options = ["--data", str(tiny_dataset), "--photos", str(station), "--out", str(out), "--change", "none"]
+    assert adapt.main(["--model", str(run), *options]) == 2
+    assert got in capsys.readouterr().err and not out.exists()
+    assert evaluate.main(["--model", str(run), "--data", str(tiny_dataset), "--out", str(tmp_path / "e")]) == 0
     assert adapt.main(["--model", str(run), *options]) == 0
-    before = sorted(path.name for path in out.iterdir())
-    assert evaluate.main(["--model", str(out), "--data", str(tiny_dataset), "--out", str(tmp_path / "e")]) == 2
+    assert Gates.load(out).lacking == "" and frozen_threshold.load(out).fitness is not None
+
+
+def test_an_adapted_run_of_an_earlier_version_without_gates_is_adapted_again(
+    trained_run, tiny_dataset, station, tmp_path, capsys
+):
+    """No command writes thresholds or gates into it: advice that holds for other runs would not help."""
+    run = tmp_path / "run"
+    run.mkdir()
+    adaptation.copy(trained_run, run, ["config.json"])
+    nothing = PictureTransform(NONE, np.tile(np.arange(256.0), (3, 1))).to_json()
+    adaptation.seal(trained_run, run, {"views": {"": {"transform": nothing}}})
+    before = sorted(path.name for path in run.iterdir())
+    assert evaluate.main(["--model", str(run), "--data", str(tiny_dataset), "--out", str(tmp_path / "e")]) == 2
     assert "expected an adapted run with frozen.json" in capsys.readouterr().err
-    assert sorted(path.name for path in out.iterdir()) == before
+    assert sorted(path.name for path in run.iterdir()) == before
+    target = tmp_path / "p.json"
+    assert predict.main(["--model", str(run), str(station / "part0.png"), "--json", str(target)]) == 0
+    found = json.loads(target.read_text())[0]
+    assert found["verdict"] == "INVALID" and "trainer.evaluate" not in " ".join(found["reasons"])
+    assert any("adapt a run that has them" in reason for reason in found["reasons"])
+    assert any("adapted from, and adapt it again" in reason for reason in found["reasons"])
