@@ -257,5 +257,6 @@ def test_a_run_reads_regions_unless_it_did_not_learn_them(dataset, tmp_path, cap
     del document["detector"]["pins"], document["training"]["region_weight"]
     path.write_text(json.dumps(document))
     assert Inspector.load(tmp_path / "without").question.pins is None
-    assert command.main([*words, str(tmp_path / "wrong"), "--scaffold", "0", "--region-weight", "1"]) == 2
-    assert "--region-weight: expected --scaffold above 0, got 0" in capsys.readouterr().err
+    for option in (["--region-weight", "1"], ["--balanced-positions"]):
+        assert command.main([*words, str(tmp_path / "wrong"), "--scaffold", "0", *option]) == 2
+        assert f"{option[0]}: expected --scaffold above 0, got 0" in capsys.readouterr().err
