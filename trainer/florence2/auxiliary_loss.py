@@ -24,10 +24,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from generator.bbox_str import BINS
+from trainer.florence2.answers import IGNORED
 from trainer.florence2.samples import Sample
 from trainer.florence2.tiny import HARMONICS
 
 BACKGROUND = 0
+# A cell whose pin teaches its edges, but not its class: see `samples.Sample.shares`.
+UNNAMED = IGNORED
 
 
 class Targets(NamedTuple):
@@ -128,8 +131,8 @@ def cell_targets(
         size: Size (W, H) of the pictures or close-ups in px.
 
     Returns:
-        Classes (B, gh*gw): `BACKGROUND`, or the class's index + 1; boxes (B, gh*gw, 4), xyxy in cells from the cell's
-        centre, 0 for background.
+        Classes (B, gh*gw): `BACKGROUND`, `UNNAMED`, or the class's index + 1; boxes (B, gh*gw, 4), xyxy in cells from
+        the cell's centre, 0 for background.
     """
     gw, gh = grid
     cell = torch.tensor([size[0] / gw, size[1] / gh])
@@ -149,7 +152,10 @@ def cell_targets(
         inside[held.nonzero()[:, 0], middle[held, 1] * gw + middle[held, 0]] = True
         rank = inside * (1.0 + sample.in_answer[taught, None])  # defects before good pins
         best, owner = rank.max(0)
-        categories[row] = torch.where(best > 0, sample.categories[taught][owner] + 1, BACKGROUND)
+        named = sample.categories[taught] + 1
+        if sample.shares is not None:
+            named[(named == ok + 1) & (sample.shares[taught] == 0)] = UNNAMED
+        categories[row] = torch.where(best > 0, named[owner], BACKGROUND)
         edges = in_cells[owner] - torch.cat([centres, centres], 1)
         boxes[row] = torch.where((best > 0)[:, None], edges, 0.0)
     return categories, boxes
@@ -164,10 +170,10 @@ def cell_loss(logits: Tensor, edges: Tensor, categories: Tensor, boxes: Tensor, 
         categories, boxes: Targets from `cell_targets`.
         ok: Index of class OK.
     """
-    entropy = F.cross_entropy(logits.float().flatten(0, 1), categories.flatten(), reduction="none")
     flat = categories.flatten()
+    entropy = F.cross_entropy(logits.float().flatten(0, 1), flat, reduction="none", ignore_index=UNNAMED)
     total = entropy.new_zeros(())
-    for kind in (flat == BACKGROUND, flat == ok + 1, (flat != BACKGROUND) & (flat != ok + 1)):
+    for kind in (flat == BACKGROUND, flat == ok + 1, (flat > BACKGROUND) & (flat != ok + 1)):
         if kind.any():
             total = total + entropy[kind].mean()
     held = categories != BACKGROUND

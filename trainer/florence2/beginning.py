@@ -47,6 +47,10 @@ class Beginning:
     tolerance: Mapping[str, Any]
 
 
+# Settings that need the auxiliary losses, and what these learn by them.
+_AUXILIARY = {"measure_weight": "measures", "region_weight": "regions", "balanced_positions": "regions"}
+
+
 def settings_of(args: argparse.Namespace) -> DetectionConfig:
     """Make the settings of a new run: the options given, otherwise the defaults; without --model print what is trained.
 
@@ -82,9 +86,9 @@ def settings_of(args: argparse.Namespace) -> DetectionConfig:
         ]
     scaffold = given.get("scaffold", DetectionConfig().scaffold)
     problems += [
-        f"--{what}-weight: expected --scaffold above 0, got 0, with which no {what}s are learned"
-        for what in ("measure", "region")
-        if given.get(f"{what}_weight") and not scaffold
+        f"--{name.replace('_', '-')}: expected --scaffold above 0, got 0, with which no {what} are learned"
+        for name, what in _AUXILIARY.items()
+        if given.get(name) and not scaffold
     ]
     digits = given.get("digits", "as-is")
     if digits == "varied" and given.get("input") == "nsoart":

@@ -6,9 +6,11 @@ its boxes.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -199,6 +201,24 @@ def sample_of(split: DetectionSplit, index: int, size: tuple[int, int], classes:
     rows = torch.tensor([int(match[1]) if match else 0 for match in found], dtype=torch.long)
     pixels = split.pictures.batch([index])[0].float() / 255
     return Sample(pixels, boxes, categories, in_answer, rows, measures=measures_of(truth, size))
+
+
+def position_shares(truths: Sequence[Truth]) -> dict[tuple[str, str], float]:
+    """Return how often the good pins of each position may teach that they are good, by scene and address.
+
+    A position that is defective in no picture gets 0: else its place alone would tell that its pin is good, and a model
+    that learns this misses the first defect there. The other positions get shares in proportion to their number of
+    defects per good pin; the half of them that have the most get 1.
+    """
+    good: Counter[tuple[str, str]] = Counter()
+    defective: Counter[tuple[str, str]] = Counter()
+    for truth in truths:
+        scene = truth.factors.get("scene", "")
+        defective.update((scene, pin.address) for pin in truth.targets)
+        good.update((scene, pin.address) for pin in truth.pins if pin.label == OK_CLASS)
+    odds = {key: defective[key] / count for key, count in good.items()}
+    middle = median([value for value in odds.values() if value] or [1.0])
+    return {key: min(1.0, value / middle) for key, value in odds.items()}
 
 
 def measures_of(truth: Truth, size: tuple[int, int]) -> Tensor:

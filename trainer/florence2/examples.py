@@ -10,7 +10,7 @@ from trainer.core.console import say
 from trainer.core.pin_measures import LACKING, padded, places, scale_of
 from trainer.florence2.auxiliary_loss import Targets, cell_targets
 from trainer.florence2.batches import Batch, Collator, Listed
-from trainer.florence2.data import DetectionData, measures_of, sample_of, training_rows
+from trainer.florence2.data import DetectionData, measures_of, position_shares, sample_of, training_rows
 from trainer.florence2.drawn_texts import seeded, varied
 from trainer.florence2.regions import NO_REGIONS, drawn_regions
 from trainer.florence2.run import MOST_PINS, DetectionConfig
@@ -71,6 +71,13 @@ class Examples:
             say(f"a training picture has {most} boxes: a list of pins has at most {MOST_PINS} of them")
         return min(MOST_PINS, most)
 
+    @cached_property
+    def shares(self) -> dict[tuple[str, str], float] | None:
+        """How often good pins teach, by scene and address, see `position_shares`; None without --balanced-positions."""
+        if not self.config.balanced_positions:
+            return None
+        return position_shares([self.split.truths[row] for row in self.rows])
+
     def measure_scale(self) -> Tensor | None:
         """Return (3,) the standard deviations in mm of the pins' dx, dy and retraction; None: none are learned.
 
@@ -125,6 +132,10 @@ class Examples:
     def _sample(self, row: int, generator: torch.Generator) -> Sample:
         config, truth = self.config, self.split.truths[row]
         sample = sample_of(self.split, row, self.data.size, self.data.classes)
+        if self.shares is not None:
+            scene = truth.factors.get("scene", "")
+            shares = [self.shares.get((scene, pin.address), 1.0) for pin in truth.pins]
+            sample = sample._replace(shares=torch.tensor(shares))
         may_flip = truth.may_flip
         if config.digits == "overlaid" and torch.rand((), generator=generator) < config.digits_share:
             texts = [pin.cavity or pin.address for pin in truth.pins]

@@ -52,7 +52,7 @@ def drawn_regions(samples: Sequence[Sample], ok: int, size: tuple[int, int], gen
     """Draw regions of B training pictures: their defects, filled up with OK pins; boxes are moved a little at random.
 
     Args:
-        samples: Pictures or close-ups.
+        samples: Pictures or close-ups; a good pin is drawn no more often than its `shares` allow.
         ok: Index of class OK.
         size: Size (W, H) of the whole pictures in px.
         generator: Random generator.
@@ -63,6 +63,8 @@ def drawn_regions(samples: Sequence[Sample], ok: int, size: tuple[int, int], gen
         if len(defects) > MOST_DEFECTS:  # each of them in some epoch
             defects = defects[torch.randperm(len(defects), generator=generator)[:MOST_DEFECTS]]
         good = (sample.categories == ok).nonzero()[:, 0]
+        if sample.shares is not None:
+            good = good[torch.rand(len(good), generator=generator) < sample.shares[good]]
         good = good[torch.randperm(len(good), generator=generator)]
         chosen = torch.cat([defects, good])[:MOST]
         exact = sample.boxes[chosen]

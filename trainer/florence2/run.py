@@ -181,6 +181,12 @@ class DetectionConfig(Settings):
         published=0.0,
         earlier=0.0,
     )
+    balanced_positions: bool = setting(
+        False,
+        "the auxiliary losses from regions and cells do not learn that pins are good where no training picture has a "
+        "defect, and learn it less often where few have one, so that a place alone does not mean good",
+        earlier=False,
+    )
 
     @property
     def scheduled(self) -> int:

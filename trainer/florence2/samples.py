@@ -54,6 +54,8 @@ class Sample(NamedTuple):
         offset: x and y, in px, of a close-up's left upper corner in the whole picture.
         measures: (Q, 6) places and displacements of the Q pins that state them, as `augmentation.Batch.pins`; places
             in px of the whole picture at the network's size.
+        shares: (P,) shares in [0, 1] of the epochs in which a good pin teaches that it is good, from
+            `data.position_shares`; None: every good pin always does.
     """
 
     pixels: Tensor
@@ -63,6 +65,7 @@ class Sample(NamedTuple):
     rows: Tensor
     offset: tuple[int, int] = (0, 0)
     measures: Tensor = NONE
+    shares: Tensor | None = None
 
     def kept(self, which: Tensor) -> "Sample":
         """Return the same picture with only those pins that `which` (P,) bool selects."""
@@ -71,6 +74,7 @@ class Sample(NamedTuple):
             categories=self.categories[which],
             in_answer=self.in_answer[which],
             rows=self.rows[which],
+            shares=None if self.shares is None else self.shares[which],
         )
 
 

@@ -190,6 +190,7 @@ def test_sections_are_written_as_ever():
         "longest_side",
         "measure_weight",
         "region_weight",
+        "balanced_positions",
     ]
     later_model = ("registers", "stem", "positions", "views", "shifts")
     assert list(asdict(ViTConfig(("NG", "OK"), 64, 32))) == [*FIRST_MODEL, *later_model]

@@ -1,6 +1,7 @@
 """Measures teach Florence-2: pins stay at their pixels in every picture, and nothing of the head is in the model."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,14 @@ from tests.trainer.florence2.florence2_rows import answered_dataset, detection_o
 from trainer.core.pin_measures import LACKING
 from trainer.florence2 import command
 from trainer.florence2.answers import Vocabulary
+from trainer.florence2.auxiliary_loss import UNNAMED
 from trainer.florence2.batches import Collator
-from trainer.florence2.data import measures_of
+from trainer.florence2.data import measures_of, position_shares
 from trainer.florence2.examples import Examples
+from trainer.florence2.regions import bins_of
 from trainer.florence2.run import DetectionConfig
 from trainer.florence2.tiny import tiny_processor
+from trainer.florence2.truth import Truth
 
 SIZE = (64, 32)
 
@@ -56,6 +60,45 @@ def test_pins_move_with_the_pixels_and_turn_over_in_a_mirror(dataset, close_ups)
             turned |= {(dx > 0, dy > 0)} if dx else set()
     # All bends of the pictures as they are point to dy > 0.
     assert seen[1] > 60 and seen[0] > 3 and {down for _, down in turned} == {False, True}
+
+
+@pytest.mark.parametrize("close_ups", [False, True])
+def test_no_place_teaches_that_its_pin_is_good_if_no_picture_has_a_defect_there(dataset, close_ups):
+    data = detection_of(dataset)
+    truths = data.splits["train"].truths
+    always_good = {pin.address for pin in truths[2].pins} - {pin.address for t in truths for pin in t.targets}
+    assert len(always_good) == 2
+    drawn = {}
+    for balanced in (False, True):
+        config = DetectionConfig(balanced_positions=balanced, augment=False)
+        examples = examples_of(data, config)
+        generator, found, unnamed = torch.Generator().manual_seed(0), set(), 0
+        for _ in range(12):
+            _, targets = examples.batch(range(8), generator, close_ups)
+            unnamed += int((targets.categories == UNNAMED).sum())
+            good = targets.classes == examples.ok
+            for row, bins in zip(good.nonzero()[:, 0], targets.bins[good], strict=True):
+                pins = truths[int(row) // (2 if close_ups else 1)].pins
+                exact = bins_of(torch.tensor([pin.box for pin in pins]), SIZE)
+                found.add(pins[int((bins - exact).abs().sum(1).argmin())].address)
+        drawn[balanced] = found
+        assert (unnamed > 0) == balanced
+    assert drawn[False] - drawn[True] == always_good and len(drawn[True]) == 6
+
+
+def test_a_position_with_few_defects_teaches_good_pins_less_often(dataset):
+    truth = detection_of(dataset).splits["train"].truths[2]
+    assert not truth.targets
+
+    def defective(*which: int) -> Truth:
+        pins = [replace(pin, label="BENDNG" if k in which else pin.label) for k, pin in enumerate(truth.pins)]
+        return replace(truth, answer=which, pins=tuple(pins))
+
+    truths = [truth, defective(0, 1, 2), defective(0, 1), defective(0)]
+    shares = position_shares(truths)
+    # Odds 3, 1 and 1/3; the middle one gets 1.
+    assert [shares["", pin.address] for pin in truth.pins] == pytest.approx([1, 1, 1 / 3, *[0] * (len(truth.pins) - 3)])
+    assert set(position_shares([truth]).values()) == {0.0}
 
 
 def test_a_hidden_pin_teaches_nothing(make_rows, make_dataset, tmp_path):

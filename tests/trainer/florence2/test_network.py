@@ -261,6 +261,24 @@ def test_cells_are_where_the_pins_are():
     assert boxes.reshape(4, 8, 4)[3, 7].tolist() == pytest.approx([-0.375, -0.375, 0.0, -0.125])
 
 
+def test_a_cell_without_a_name_teaches_edges_but_no_class():
+    pins = sample([[0.0, 0.0, 8.0, 8.0], [16.0, 0.0, 24.0, 8.0], [32.0, 0.0, 40.0, 8.0]], ["BENDNG", "OK", "OK"])
+    shares = torch.tensor([0.0, 0.0, 0.4])
+    categories, boxes = auxiliary_loss.cell_targets([pins._replace(shares=shares)], 2, (8, 4), SIZE)
+    assert categories[0, [0, 2, 4]].tolist() == [1, auxiliary_loss.UNNAMED, 3]
+    generator = torch.Generator().manual_seed(0)
+    logits, edges = (torch.randn(1, 32, n, generator=generator) for n in (4, 28))
+    loss = [auxiliary_loss.cell_loss(logits, edges, categories, boxes, 2)]
+    for which, tensor in ((2, logits), (4, logits), (2, edges)):
+        changed = tensor.clone()
+        changed[0, which] = changed[0, which].flip(0)
+        now = (changed, edges) if tensor is logits else (logits, changed)
+        loss.append(auxiliary_loss.cell_loss(*now, categories, boxes, 2))
+    assert loss[1] == loss[0] and loss[2] != loss[0] and loss[3] != loss[0]
+    plain = auxiliary_loss.cell_targets([pins], 2, (8, 4), SIZE)[0]
+    assert plain[0, 2] == 3 and torch.equal(auxiliary_loss.cell_targets([pins], 2, (8, 4), SIZE)[1], boxes)
+
+
 def test_the_guide_sees_the_cells_of_the_box_that_is_written(collator):
     v = collator.vocabulary
     labels = torch.tensor([v.tokens([[8, 0, 15, 7], [56, 24, 64, 32]], ["BENDNG", "BENDNG"], SIZE)])

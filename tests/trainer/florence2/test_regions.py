@@ -104,6 +104,19 @@ def test_regions_are_the_defects_and_some_good_pins_moved_a_little():
     assert drawn == set(range(8))
 
 
+def test_good_pins_are_drawn_as_often_as_their_shares_allow():
+    boxes = [[4.0 + 6 * k, 8.0, 8.0 + 6 * k, 14.0] for k in range(4)]
+    shown = sample(boxes, ["OK", "OK", "OK", "NUKENG"], [False] * 3 + [True])
+    shown = shown._replace(shares=torch.tensor([0.0, 0.25, 1.0, 0.0]))  # a defect's share does not count
+    exact, counts = bins_of(torch.tensor(boxes), SIZE), torch.zeros(4)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(200):
+        found = drawn_regions([shown], 0, SIZE, generator)
+        for bins in found.bins[0, found.classes[0] != IGNORED]:
+            counts[int((bins - exact).abs().sum(1).argmin())] += 1
+    assert counts[0] == 0 and 30 <= counts[1] <= 70 and counts[2:].tolist() == [200, 200]
+
+
 def test_a_list_holds_every_pin_row_by_row_and_no_other_object(collator):
     boxes = [[40.0, 20.0, 44.0, 26.0], [4.0, 6.0, 8.0, 12.0], [22.0, 4.0, 26.0, 10.0], [1.0, 1.0, 60.0, 30.0]]
     shown = sample(boxes, ["OK", "OK", "NUKENG", "bent pin"], [False, False, True, True])
@@ -256,5 +269,6 @@ def test_a_run_reads_regions_unless_it_did_not_learn_them(dataset, tmp_path, cap
     del document["detector"]["pins"], document["training"]["region_weight"]
     path.write_text(json.dumps(document))
     assert Inspector.load(tmp_path / "without").question.pins is None
-    assert command.main([*words, str(tmp_path / "wrong"), "--scaffold", "0", "--region-weight", "1"]) == 2
-    assert "--region-weight: expected --scaffold above 0, got 0" in capsys.readouterr().err
+    for option in (["--region-weight", "1"], ["--balanced-positions"]):
+        assert command.main([*words, str(tmp_path / "wrong"), "--scaffold", "0", *option]) == 2
+        assert f"{option[0]}: expected --scaffold above 0, got 0" in capsys.readouterr().err
