@@ -81,7 +81,7 @@ def fitted_camera(fitted: Fitted, connector: Connector, shot: Shot, width: int) 
     distance = math.exp(far.middle)
     spread["distance_mm"] = Range(distance, 0.0, far.half * distance, far.half_sd * distance)
     found += [_half(name, each, getattr(nuisance, name)) for name, each in spread.items()]
-    ratio_sd = math.hypot(far.middle_sd, SIZE_SHARE)
+    ratio_sd = math.hypot(far.middle_sd, SIZE_SHARE, fitted.log_ratio_sd)
     width_mm = rig.field_mm or rig.sensor_width_mm
     ratio = fitted.focal_px * width_mm / width / distance
     return FittedCamera(ratio, 2.0 * ratio_sd, found, _unstated(rotation, turns, shot.view))
@@ -108,7 +108,7 @@ def _lens(fitted: Fitted, far: Range, connector: Connector, shot: Shot, width: i
     rig, key = connector.cameras[shot.view], (view_key(shot, "focal_mm"), view_key(shot, "distance_mm"))
     if rig.field_mm:
         field = width / fitted.focal_px
-        u = 2.0 * SIZE_SHARE * field
+        u = 2.0 * math.hypot(SIZE_SHARE, fitted.log_ratio_sd) * field
         said = "a telecentric picture does not depend on the distance"
         return [
             Quantity(view_key(shot, "field_mm"), rig.field_mm, field, u, "size of the parts"),

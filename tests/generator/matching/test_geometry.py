@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from blender_scripts.contract.connector import read_connector
 from blender_scripts.geometry.lens import NO_DISTORTION, Lens
 from blender_scripts.geometry.optics import Camera, look_at
 from generator.locating.pose import motion
@@ -10,7 +11,9 @@ from generator.matching.fitted_camera import _angle
 from generator.matching.geometry import Fitted, fit
 from generator.matching.renders import in_station
 from generator.matching.shifts import Edges
+from tests.conftest import SCENES
 
+SHELL = read_connector(SCENES / "connector_3x9.toml").shell
 LENS = Lens(512, 256, 1200.0, NO_DISTORTION)
 
 
@@ -30,14 +33,14 @@ def sighting(random, focal, distance, step):
     shifts = ((other.project(places) - camera.project(places)) * normals).sum(axis=1) + random.normal(0.0, 0.05, 300)
     # What is no edge of the part, such as a stain.
     shifts[:10] += random.uniform(1.0, 3.0, 10)
-    return camera, Edges(camera.project(places), normals, places, shifts, np.ones(300), 1.0), other
+    return camera, Edges(camera.project(places), normals, places, shifts, np.ones(300), np.zeros(300, bool), 1.0), other
 
 
 def test_focal_length_and_distance_are_found_apart():
     random = np.random.default_rng(2)
     steps = [np.append(random.normal(0.0, 0.01, 3), random.normal(0.0, 0.4, 3)) for _ in range(6)]
     made = [sighting(random, 1280.0, 124.0, step) for step in steps]
-    found = fit([camera for camera, _, _ in made], [edges for _, edges, _ in made])
+    found = fit([camera for camera, _, _ in made], [edges for _, edges, _ in made], SHELL)
     assert abs(np.log(found.focal_px / 1280.0)) < 2.0 * found.log_focal_sd < 0.08
     for pose, (_, _, other) in zip(found.poses, made, strict=True):
         ratio = found.focal_px / pose[2, 3] / (1280.0 / other.matrix_world[2, 3])
@@ -47,7 +50,7 @@ def test_focal_length_and_distance_are_found_apart():
 def test_a_calibrated_focal_length_is_kept():
     random = np.random.default_rng(3)
     camera, edges, _ = sighting(random, 1200.0, 125.0, np.zeros(6))
-    found = fit([camera], [edges], known_sd=1e-4)
+    found = fit([camera], [edges], SHELL, known_sd=1e-4)
     assert found.focal_px == pytest.approx(1200.0, rel=1e-3)
     assert found.poses[0][2, 3] == pytest.approx(125.0, abs=0.2)
 
@@ -64,5 +67,5 @@ def test_a_pose_on_the_station(view, away):
     turn, found, distance = in_station(camera, view, 28.0, -2.5)
     assert np.allclose(turn, np.eye(3)) and np.allclose(found, target)
     assert distance == pytest.approx(118.0)
-    fitted = Fitted(1200.0, [camera] * 5, 1.0, 0.01, np.full(3, 1e-4), 0.1, 10)
+    fitted = Fitted(1200.0, [camera] * 5, 1.0, 0.01, 0.001, np.full(3, 1e-4), 0.1, 10)
     assert _angle(fitted, view, 26.0, 0.6)[0] == pytest.approx(28.0 if any(away) else 26.0)
