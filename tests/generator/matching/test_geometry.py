@@ -1,5 +1,7 @@
 """Focal length and poses are found from shifts of edges that other cameras give, without renders."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,9 +9,9 @@ from blender_scripts.contract.connector import read_connector
 from blender_scripts.geometry.lens import NO_DISTORTION, Lens
 from blender_scripts.geometry.optics import Camera, look_at
 from generator.locating.pose import motion
-from generator.matching.fitted_camera import _angle
-from generator.matching.geometry import Fitted, fit
-from generator.matching.renders import in_station
+from generator.matching.fitted_camera import _angle, fitted_camera
+from generator.matching.geometry import DEPTH_SHARE, Fitted, fit
+from generator.matching.renders import Shot, in_station
 from generator.matching.shifts import Edges
 from tests.conftest import SCENES
 
@@ -53,6 +55,68 @@ def test_a_calibrated_focal_length_is_kept():
     found = fit([camera], [edges], SHELL, known_sd=1e-4)
     assert found.focal_px == pytest.approx(1200.0, rel=1e-3)
     assert found.poses[0][2, 3] == pytest.approx(125.0, abs=0.2)
+
+
+def part_seen(random, wider_mm=(0.0, 0.0), floor_off_px=0.0):
+    """As `sighting`, of a part with walls, a floor and 27 pins, 125 mm from a lens of 1250 px.
+
+    Args:
+        wider_mm: by how much outline and opening are wider (X) and higher (Y) than on the drawing; the pitch is not.
+        floor_off_px: by how much the floor's edges appear further out than they are.
+    """
+    turns = np.tile([(1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0)], (102, 1))
+    pins = np.array([(4.0 * column, 4.6 * row) for column in range(-4, 5) for row in (-1, 0, 1)])
+    tips = np.column_stack([np.repeat(pins, 4, axis=0) + 0.65 * turns[:108], np.full(108, -1.2)])
+    half = np.repeat([(22.2, 10.8), (19.2, 7.8), (19.2, 7.8)], 100, axis=0)
+    out = turns[108:]
+    along = np.abs(out[:, ::-1]) * random.uniform(-0.9, 0.9, (300, 1))
+    walls = np.column_stack([(out + along) * half, np.repeat([0.0, 0.0, -7.5], 100)])
+    on_pins, on_floor = np.arange(408) < 108, np.arange(408) >= 308
+    places = np.vstack([tips, walls])
+    real = places.copy()
+    real[108:, :2] *= 1.0 + np.divide(wider_mm, 2.0 * half)
+    normals = turns * (1.0, -1.0)  # y is down in pixels
+    camera = Camera("center", pose_at(118.0), LENS)
+    step = np.append(random.normal(0.0, 0.01, 3), random.normal(0.0, 0.4, 3))
+    other = Camera("center", pose_at(125.0) @ motion(step), Lens(512, 256, 1250.0, NO_DISTORTION))
+    shifts = ((other.project(real) - camera.project(places)) * normals).sum(axis=1) + random.normal(0.0, 0.05, 408)
+    shifts += floor_off_px * on_floor
+    return camera, Edges(camera.project(places), normals, places, shifts, np.ones(408), on_pins, 1.0), other
+
+
+def ratio_errors(found, made):
+    """Logarithms of the fitted focal length over the distance of each photograph, divided by the true ones."""
+    distances = np.array(
+        [(pose[2, 3], other.matrix_world[2, 3]) for pose, (_, _, other) in zip(found.poses, made, strict=True)]
+    )
+    return np.log(found.focal_px / distances[:, 0] * distances[:, 1] / 1250.0)
+
+
+@pytest.mark.parametrize("wider_mm", [(0.0, 0.0), (0.15, 0.15), (-0.05, 0.2)], ids=["as drawn", "wider", "higher"])
+def test_the_pitch_of_pins_and_not_the_housing_states_the_scale(wider_mm):
+    """A housing that is 0.15 mm larger than its drawing looks like a camera that is 0.3 to 0.7 % nearer."""
+    random = np.random.default_rng(4)
+    made = [part_seen(random, wider_mm) for _ in range(6)]
+    found = fit([camera for camera, _, _ in made], [edges for _, edges, _ in made], SHELL)
+    error = abs(ratio_errors(found, made).mean())
+    assert error < 0.002 and error < 2.0 * found.log_ratio_sd < 0.006
+
+
+def test_edges_that_all_err_alike_do_not_make_the_part_another():
+    """The prior of the part's depth holds, however many edges of the floor appear further out than they are."""
+    random = np.random.default_rng(5)
+    made = [part_seen(random, floor_off_px=0.15) for _ in range(8)]
+    found = fit([camera for camera, _, _ in made], [edges for _, edges, _ in made], SHELL)
+    assert abs(np.log(found.depth)) < 2.0 * DEPTH_SHARE
+    assert abs(ratio_errors(found, made).mean()) < 2.0 * found.log_ratio_sd
+
+
+def test_the_uncertainty_of_the_ratio_contains_that_of_the_fit(tmp_path):
+    path = SCENES / "connector_3x9.toml"
+    shot = Shot(path, path.read_text("utf-8"), "plain", "round", "center", "ring", "none", tmp_path, 1)
+    exact = Fitted(1200.0, [pose_at(118.0)] * 20, 1.0, 0.01, 0.0, np.full(3, 1e-4), 0.1, 10)
+    u = [fitted_camera(replace(exact, log_ratio_sd=sd), shot.connector(), shot, 512).ratio_u for sd in (0.0, 0.003)]
+    assert u[1] ** 2 - u[0] ** 2 == pytest.approx(0.006**2)
 
 
 SIDES = {"left": (-1, 0), "right": (1, 0), "top": (0, 1), "bottom": (0, -1)}
