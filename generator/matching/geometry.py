@@ -57,6 +57,7 @@ class Fitted:
         log_focal_sd: standard deviation of the logarithm of the focal length.
         log_ratio_sd: that of the focal length divided by the mean distance of the photographs.
         turn_sd: (3,) median standard deviations of the poses' rotations about the camera's axes, rad.
+        mean_turn_sd: (3,) those of the mean rotation of all poses, with what makes edges of one kind err alike, rad.
         residual_px: median distance of an edge in a photograph from where the fit puts it.
         points: number of edge points.
     """
@@ -67,6 +68,7 @@ class Fitted:
     log_focal_sd: float
     log_ratio_sd: float
     turn_sd: np.ndarray
+    mean_turn_sd: np.ndarray
     residual_px: float
     points: int
 
@@ -131,7 +133,7 @@ def fit(cameras: Sequence[Camera], edges: Sequence[Edges], shell: Shell, known_s
     covariance = np.linalg.inv(solved.slopes.T @ solved.slopes + solved.prior.T @ solved.prior)
     turn_sd = np.sqrt(_parted(np.diag(covariance))[1][:, :3] / solved.fewer)
     systematic = _SYSTEMATIC_PX / cameras[0].lens.width if known_sd is None else 0.0
-    focal_sd, ratio_sd = _result_sd(solved, covariance, seen, systematic)
+    focal_sd, ratio_sd, *mean_turn_sd = _result_sd(solved, covariance, seen, systematic)
     _, own = _parted(solved.x)
     return Fitted(
         focal_px=cameras[0].lens.focal_px * float(np.exp(solved.x[_FOCAL])),
@@ -140,6 +142,7 @@ def fit(cameras: Sequence[Camera], edges: Sequence[Edges], shell: Shell, known_s
         log_focal_sd=float(focal_sd),
         log_ratio_sd=float(ratio_sd),
         turn_sd=np.median(turn_sd, axis=0),
+        mean_turn_sd=np.array(mean_turn_sd),
         residual_px=float(np.median(np.abs(residuals))),
         points=len(residuals),
     )
@@ -237,21 +240,26 @@ def _solve(
 
 
 def _of_results(seen: Sequence[_Sighting]) -> np.ndarray:
-    """Derivatives (2, unknowns) of the logarithms of the focal length, and of its ratio to the mean distance."""
-    found = np.zeros((2, _COMMON + _OWN * len(seen)))
-    found[:, _FOCAL] = 1.0
+    """Derivatives (5, unknowns) of the results.
+
+    They are the logarithms of the focal length and of its ratio to the mean distance, and the mean rotations (3,).
+    """
+    found = np.zeros((5, _COMMON + _OWN * len(seen)))
+    found[:2, _FOCAL] = 1.0
     for number, each in enumerate(seen):
+        own = _COMMON + _OWN * number
+        found[2:, own : own + 3] = np.eye(3) / len(seen)
         if not each.camera.telecentric:
             distance = float(np.linalg.norm(each.camera.matrix_world[:3, 3]))
-            found[1, _COMMON + _OWN * number + 5] = -1.0 / (len(seen) * distance)
+            found[1, own + 5] = -1.0 / (len(seen) * distance)
     return found
 
 
 def _result_sd(solved: _Solution, covariance: np.ndarray, seen: Sequence[_Sighting], systematic: float) -> np.ndarray:
-    """Standard deviations (2,) of `_of_results`.
+    """Standard deviations (5,) of `_of_results`.
 
     They are from the scatter of points, photographs, and kinds of edges, and from `systematic`, a standard deviation of
-    the logarithm of the focal length alone, with which its ratio to the distance changes, too.
+    the logarithm of the focal length alone, with which the other results change, too.
     """
     of_results = _of_results(seen)
     of_points = np.diag(of_results @ covariance @ of_results.T)
@@ -265,7 +273,7 @@ def _result_sd(solved: _Solution, covariance: np.ndarray, seen: Sequence[_Sighti
 
 
 def _by_kind(solved: _Solution, seen: Sequence[_Sighting], of_results: np.ndarray) -> np.ndarray:
-    """Standard deviations (2,) of the results by a jackknife over kinds of edges.
+    """Standard deviations (5,) of the results by a jackknife over kinds of edges.
 
     A kind is a range of depths and directions: what makes the edges of one kind appear elsewhere in photographs than
     in renders does so in all photographs, and would not show in the scatter of single points.

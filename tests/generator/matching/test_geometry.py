@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from blender_scripts.contract.connector import read_connector
 from blender_scripts.geometry.lens import NO_DISTORTION, Lens
@@ -84,6 +85,11 @@ def part_seen(random, wider_mm=(0.0, 0.0), floor_off_px=0.0, focal=1250.0):
     return camera, Edges(camera.project(places), normals, places, shifts, np.ones(408), on_pins, 1.0), other
 
 
+def motion_of(other, pose):
+    """The rotation (3,), rad, from the true pose of a camera to the fitted one."""
+    return Rotation.from_matrix(other.matrix_world[:3, :3].T @ pose[:3, :3]).as_rotvec()
+
+
 def ratio_errors(found, made):
     """Logarithms of the fitted focal length over the distance of each photograph, divided by the true ones."""
     fitted = [found.focal_px / pose[2, 3] for pose in found.poses]
@@ -96,6 +102,8 @@ def test_the_pitch_of_pins_and_not_the_housing_states_the_scale(wider_mm):
     random = np.random.default_rng(4)
     made = [part_seen(random, wider_mm) for _ in range(6)]
     found = fit([camera for camera, _, _ in made], [edges for _, edges, _ in made], SHELL)
+    turns = [motion_of(other, pose) for pose, (_, _, other) in zip(found.poses, made, strict=True)]
+    assert (np.abs(np.mean(turns, axis=0)) < 3.0 * found.mean_turn_sd).all() and (found.mean_turn_sd < 0.01).all()
     error = abs(ratio_errors(found, made).mean())
     assert error < 0.002 and error < 2.0 * found.log_ratio_sd < 0.006
 
@@ -112,7 +120,7 @@ def test_edges_that_all_err_alike_do_not_make_the_part_another():
 def test_the_uncertainty_of_the_ratio_contains_that_of_the_fit(tmp_path):
     path = SCENES / "connector_3x9.toml"
     shot = Shot(path, path.read_text("utf-8"), "plain", "round", "center", "ring", "none", tmp_path, 1)
-    exact = Fitted(1200.0, [pose_at(118.0)] * 20, 1.0, 0.01, 0.0, np.full(3, 1e-4), 0.1, 10)
+    exact = Fitted(1200.0, [pose_at(118.0)] * 20, 1.0, 0.01, 0.0, np.full(3, 1e-4), np.zeros(3), 0.1, 10)
     u = [fitted_camera(replace(exact, log_ratio_sd=sd), shot.connector(), shot, 512).ratio_u for sd in (0.0, 0.003)]
     assert u[1] ** 2 - u[0] ** 2 == pytest.approx(0.006**2)
 
@@ -129,5 +137,8 @@ def test_a_pose_on_the_station(view, away):
     turn, found, distance = in_station(camera, view, 28.0, -2.5)
     assert np.allclose(turn, np.eye(3)) and np.allclose(found, target)
     assert distance == pytest.approx(118.0)
-    fitted = Fitted(1200.0, [camera] * 5, 1.0, 0.01, 0.001, np.full(3, 1e-4), 0.1, 10)
-    assert _angle(fitted, view, 26.0, 0.6)[0] == pytest.approx(28.0 if any(away) else 26.0)
+    fitted = Fitted(1200.0, [camera] * 5, 1.0, 0.01, 0.001, np.full(3, 1e-4), np.full(3, 1e-3), 0.1, 10)
+    found, sd = _angle(fitted, view, 26.0, 0.6)
+    assert found == pytest.approx(28.0 if any(away) else 26.0)
+    exact = _angle(replace(fitted, mean_turn_sd=np.zeros(3)), view, 26.0, 0.6)[1]
+    assert sd**2 - exact**2 == pytest.approx(np.degrees(1e-3) ** 2 if any(away) else 0.0)
