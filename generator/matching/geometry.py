@@ -157,7 +157,7 @@ def _is_outer(places: np.ndarray, shell: Shell) -> np.ndarray:
 
 def _prior(shell: Shell, count: int, known_sd: float | None) -> np.ndarray:
     """Standard deviations of all unknowns, whose expected values are 0."""
-    sizes = [np.subtract(*reversed(contour.bounds)) for contour in (shell.outside, shell.opening)]
+    sizes = [np.diff(contour.bounds, axis=0)[0] for contour in (shell.outside, shell.opening)]
     common = [1e3 if known_sd is None else max(known_sd, 1e-6), DEPTH_SHARE]
     common += [*(DIMENSION_MM / np.concatenate(sizes)), PIN_HEIGHT_MM]
     return np.concatenate([common, np.tile([*_STEP, PATTERN_MM, PATTERN_MM], count)])
@@ -180,7 +180,8 @@ def _scatter(residuals: np.ndarray, seen: Sequence[_Sighting]) -> np.ndarray:
     for kind in (on_pins, ~on_pins):
         if kind.sum() >= _FEWEST:
             found[kind] = 1.4826 * float(np.median(np.abs(residuals[kind])))
-    return np.maximum(found, _LEAST_PX)
+    scatter: np.ndarray = np.maximum(found, _LEAST_PX)
+    return scatter
 
 
 def _residuals(x: np.ndarray, seen: Sequence[_Sighting]) -> np.ndarray:
