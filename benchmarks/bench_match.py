@@ -113,10 +113,9 @@ def render_station(seed: int, width: int, scene: str, folder: Path, count: int) 
 def errors(found: Mapping[str, Any], values: Mapping[Key, Any], folder: Path, view: str, scene: str) -> dict[str, Any]:
     """Compare a match's JSON document with the hidden station; `folder` has its renders."""
     told = {each["key"]: each for each in found["quantities"]}
-    ratio = values[("camera", "focal_mm")] / values[("camera", "distance_mm")]
-    result: dict[str, Any] = {
-        "focal_over_distance_percent": 100.0 * (found["focal_over_distance"]["value"] / ratio - 1.0)
-    }
+    result = ratio_errors(
+        found["focal_over_distance"], values[("camera", "focal_mm")] / values[("camera", "distance_mm")]
+    )
     for name in ("focal_mm", "distance_mm"):
         result |= held(name, told[f"camera.{view}.{name}"], values[("camera", name)])
     if view != "center":
@@ -137,6 +136,16 @@ def errors(found: Mapping[str, Any], values: Mapping[Key, Any], folder: Path, vi
     for name in ("f_number", "focus_z_mm", "motion_mm", "motion_azimuth_deg"):
         result[name] = {"true": values.get(("camera", name)), "found": told[f"camera.{view}.{name}"]["value"]}
     return result | {"auroc": found["differences"]["auroc"]}
+
+
+def ratio_errors(entry: Mapping[str, Any], true: float) -> dict[str, Any]:
+    """Say how far focal length over distance is off, its uncertainty, and whether the interval holds `true`."""
+    low, high = entry["interval"]
+    return {
+        "focal_over_distance_percent": 100.0 * (entry["value"] / true - 1.0),
+        "focal_over_distance_u_percent": 100.0 * entry["u"] / entry["value"],
+        "focal_over_distance": "holds" if low <= true <= high else "MISSES",
+    }
 
 
 def held(name: str, entry: Mapping[str, Any], true: float) -> dict[str, Any]:
@@ -194,8 +203,8 @@ def matched(seed: int, folder: Path, options: argparse.Namespace) -> dict[str, A
 
 def summary(results: Sequence[Mapping[str, Any]]) -> str:
     """Return a table of stations, Markdown; `results`: from `matched`."""
-    header = ["station", "camera", "light", "focal length over distance, %", "pins, px", "noise, %", "edges, %"]
-    header += ["focal length", "distance", "lens, f-number", "motion, mm", "minutes"]
+    header = ["station", "camera", "light", "focal length over distance, %", "U, %", "interval", "pins, px"]
+    header += ["noise, %", "edges, %", "focal length", "distance", "lens, f-number", "motion, mm", "minutes"]
 
     def number(value: Any, digits: str) -> str:
         return value if isinstance(value, str) else "none" if value is None else f"{value:{digits}}"
@@ -204,9 +213,11 @@ def summary(results: Sequence[Mapping[str, Any]]) -> str:
     for each in results:
         row = [f"{each['scene']} {each['station']}", each["camera"], each["lighting"]]
         if each.get("failed"):
-            rows.append([*row, "not matched", *[""] * 8])
+            rows.append([*row, "not matched", *[""] * (len(header) - 4)])
             continue
-        row += [number(each["focal_over_distance_percent"], "+.2f"), number(each["pins_px"], ".2f")]
+        row += [number(each["focal_over_distance_percent"], "+.2f")]
+        row += [number(each["focal_over_distance_u_percent"], ".2f"), each["focal_over_distance"]]
+        row.append(number(each["pins_px"], ".2f"))
         row += [number(each[f"{name}_percent"], "+.0f") for name in ("noise", "edge_spread")]
         row += [each[name].rpartition(": ")[2] for name in ("focal_mm", "distance_mm")]
         for name in ("f_number", "motion_mm"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -73,6 +73,9 @@ def fitted_camera(fitted: Fitted, connector: Connector, shot: Shot, width: int) 
     )
     turns = [uniform_range(leans[:, axis], turn_sd[axis], nuisance.tilt_deg) for axis in (0, 1)]
     rotation = uniform_range(leans[:, 2], turn_sd[2], nuisance.rotation_deg)
+    *mean_turns, mean_rotation = (
+        _less_known(*each) for each in zip([*turns, rotation], fitted.mean_turn_sd, strict=True)
+    )
     spread = {
         "shift_mm": max(sideways, key=lambda each: each.half),
         "rotation_deg": rotation,
@@ -81,10 +84,10 @@ def fitted_camera(fitted: Fitted, connector: Connector, shot: Shot, width: int) 
     distance = math.exp(far.middle)
     spread["distance_mm"] = Range(distance, 0.0, far.half * distance, far.half_sd * distance)
     found += [_half(name, each, getattr(nuisance, name)) for name, each in spread.items()]
-    ratio_sd = math.hypot(far.middle_sd, SIZE_SHARE)
+    ratio_sd = math.hypot(far.middle_sd, SIZE_SHARE, fitted.log_ratio_sd)
     width_mm = rig.field_mm or rig.sensor_width_mm
     ratio = fitted.focal_px * width_mm / width / distance
-    return FittedCamera(ratio, 2.0 * ratio_sd, found, _unstated(rotation, turns, shot.view))
+    return FittedCamera(ratio, 2.0 * ratio_sd, found, _unstated(mean_rotation, mean_turns, shot.view))
 
 
 def _angle(fitted: Fitted, view: str, start: float, tilt: float) -> tuple[float, float]:
@@ -100,7 +103,7 @@ def _angle(fitted: Fitted, view: str, start: float, tilt: float) -> tuple[float,
         leans = [float(Rotation.from_matrix(turn).as_euler("xyz", degrees=True)[axis]) for turn in turns]
         found = uniform_range(leans, max(_SHARED * math.degrees(fitted.turn_sd[axis]), _TURN_SD), tilt)
         angle, sd = min(75.0, max(1.0, angle - sign * found.middle)), found.middle_sd
-    return angle, sd
+    return angle, math.hypot(sd, math.degrees(fitted.mean_turn_sd[axis]))
 
 
 def _lens(fitted: Fitted, far: Range, connector: Connector, shot: Shot, width: int) -> list[Quantity]:
@@ -108,7 +111,7 @@ def _lens(fitted: Fitted, far: Range, connector: Connector, shot: Shot, width: i
     rig, key = connector.cameras[shot.view], (view_key(shot, "focal_mm"), view_key(shot, "distance_mm"))
     if rig.field_mm:
         field = width / fitted.focal_px
-        u = 2.0 * SIZE_SHARE * field
+        u = 2.0 * math.hypot(SIZE_SHARE, fitted.log_ratio_sd) * field
         said = "a telecentric picture does not depend on the distance"
         return [
             Quantity(view_key(shot, "field_mm"), rig.field_mm, field, u, "size of the parts"),
@@ -131,6 +134,11 @@ def _lens(fitted: Fitted, far: Range, connector: Connector, shot: Shot, width: i
         Quantity(key[0], rig.focal_mm, focal, share * focal, said),
         Quantity(key[1], rig.distance_mm, distance, apart * distance, said),
     ]
+
+
+def _less_known(found: Range, mean_sd: float) -> Range:
+    """A range of turns, degrees, whose middle has another standard deviation, rad, in addition."""
+    return replace(found, middle_sd=math.hypot(found.middle_sd, math.degrees(mean_sd)))
 
 
 def _half(name: str, found: Range, before: float) -> Quantity:

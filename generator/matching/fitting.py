@@ -211,7 +211,7 @@ def _fit_camera(
         renders, edges = [renders[i] for i in kept], [edges[i] for i in kept]
         if 0 < number < len(_REACH_PX) - 1:
             variance = spreads([photo.pixels for photo in used], renders, edges).best()
-        fitted = fit([render.camera for render in renders], edges, None if lens is None else lens_sd)
+        fitted = fit([each.camera for each in renders], edges, connector.shell, None if lens is None else lens_sd)
         poses = fitted.poses
         lens_values = _lens_values(fitted, connector, seen)
         if number == 0 or others:

@@ -41,6 +41,7 @@ class Edges:
         places: (n, 3) the points on the part or table, mm in the housing's axes.
         shifts: (n,) distance of the photograph's edge from the render's along the normal, px.
         weights: (n,) 0 to 1, how well the two profiles agree.
+        on_pins: (n,) whether the points are on pins.
         share: share of the render's points on edges of the part at which the photograph has such an edge.
     """
 
@@ -49,6 +50,7 @@ class Edges:
     places: np.ndarray
     shifts: np.ndarray
     weights: np.ndarray
+    on_pins: np.ndarray
     share: float
 
 
@@ -80,9 +82,12 @@ def measure(photograph: np.ndarray, render: Rendered, reach: float) -> Edges:
     share = _share(places[:, 2], found, some)
     pixels, normals, places, found = pixels[kept], normals[kept], places[kept], found[kept]
     columns, rows = columns[kept], rows[kept]
-    found &= ~_is_on_a_side(places[:, 2], maximum_filter(render.mask, _NEAR_PX)[rows, columns])
-    weights = correlation[kept] ** 4
-    return Edges(pixels[found], normals[found], places[found], shifts[kept][found], weights[found], share)
+    pin = maximum_filter(render.mask, _NEAR_PX)[rows, columns]
+    found &= ~_is_on_a_side(places[:, 2], pin)
+    weights, on_pins = correlation[kept] ** 4, pin > 0
+    return Edges(
+        pixels[found], normals[found], places[found], shifts[kept][found], weights[found], on_pins[found], share
+    )
 
 
 def _share(z: np.ndarray, found: np.ndarray, some: np.ndarray) -> float:

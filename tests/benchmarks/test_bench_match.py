@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.bench_match import SCENES, hidden, shown_part, summary
+from benchmarks.bench_match import SCENES, hidden, ratio_errors, shown_part, summary
 from blender_scripts.contract.connector import read_connector
 from generator.matching.scene_text import with_values
 
@@ -31,12 +31,20 @@ def test_a_station_of_a_seed_and_the_study_s_foreign_stations_stay_as_they_are()
 def test_the_table_has_a_row_for_each_station_and_says_which_was_not_matched() -> None:
     lens = {"f_number": {"found": None, "true": 2.5}, "motion_mm": {"found": 0.21, "true": 0.2}}
     found = {"station": 1, "scene": "connector_3x9", "camera": "top", "lighting": "ring", "pins_px": 0.123}
-    found |= {"focal_over_distance_percent": -0.21, "noise_percent": "not determined", "edge_spread_percent": 12.4}
+    found |= ratio_errors({"value": 0.2994, "u": 0.0003, "interval": [0.2991, 0.2997]}, 0.3)
+    found |= {"noise_percent": "not determined", "edge_spread_percent": 12.4}
     found |= {"focal_mm": "35.1 +- 0.4, true 35.0: holds", "distance_mm": "not determined", "minutes": 3.21, **lens}
     failed = {"station": 2, "scene": "dsub_9", "camera": "left", "lighting": "dome", "failed": True}
     rows = [line.strip("| ").split(" | ") for line in summary([found, failed]).splitlines()]
     assert rows[2] == [
-        *("connector_3x9 1", "top", "ring", "-0.21", "0.12", "not determined", "+12", "holds", "not determined"),
-        *("none for 2.50", "0.21 for 0.20", "3.2"),
+        *("connector_3x9 1", "top", "ring", "-0.20", "0.10", "MISSES", "0.12"),
+        *("not determined", "+12", "holds", "not determined", "none for 2.50", "0.21 for 0.20", "3.2"),
     ]
     assert rows[3][:4] == ["dsub_9 2", "left", "dome", "not matched"]
+
+
+def test_an_interval_that_has_the_true_value_holds() -> None:
+    assert (
+        ratio_errors({"value": 0.2994, "u": 0.0007, "interval": [0.2987, 0.3001]}, 0.3)["focal_over_distance"]
+        == "holds"
+    )
