@@ -94,7 +94,9 @@ def _of_gauge(args: argparse.Namespace, photos: list[Path], kinds: tuple[str, ..
     part = {name: getattr(args, name) for name in PART}
     options = Options(**part, judged=parse_judge(args.judge))
     return adapting.adapt(
-        adapting.Asked(args.model, args.data, photos, args.out, kinds, options, args.scatter or 0.0, args.reference)
+        adapting.GaugeAdaptationOptions(
+            args.model, args.data, photos, args.out, kinds, options, args.scatter or 0.0, args.reference
+        )
     )
 
 
@@ -104,7 +106,7 @@ def _of_vit(args: argparse.Namespace, photos: list[Path], kinds: tuple[str, ...]
     given = [f"--{name}" for name in (*PART, "judge", "scatter", "reference") if getattr(args, name) is not None]
     if given:
         raise InputError(f"{', '.join(given)}: expected for gauges only, got the run of a ViT, {args.model}")
-    return adapting.adapt(adaptation.Asked(args.model, args.data, photos, args.out, kinds))
+    return adapting.adapt(adaptation.AdaptationOptions(args.model, args.data, photos, args.out, kinds))
 
 
 def run(args: argparse.Namespace) -> int:

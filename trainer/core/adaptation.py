@@ -43,7 +43,7 @@ WARNING = (
 
 
 @dataclass(frozen=True)
-class Asked:
+class AdaptationOptions:
     """Options of an adaptation.
 
     Attributes:

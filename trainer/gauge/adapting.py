@@ -44,7 +44,7 @@ _SEVERAL = "several views"
 
 
 @dataclass(frozen=True)
-class Asked(adaptation.Asked):
+class GaugeAdaptationOptions(adaptation.AdaptationOptions):
     """Options of an adaptation; `photos` are of good parts, and of the parts of `reference`.
 
     Attributes:
@@ -58,7 +58,7 @@ class Asked(adaptation.Asked):
     reference: Path | None = None
 
 
-def adapt(asked: Asked) -> dict[str, Any]:
+def adapt(asked: GaugeAdaptationOptions) -> dict[str, Any]:
     """Make the adapted run; returns the content of its adaptation.json.
 
     Raises:
@@ -141,7 +141,7 @@ def _applied(bench: Bench, good: Mapping[str, Pictures], view: str, transform: P
 
 
 def _renders(
-    asked: Asked, bench: Bench, photographs: Mapping[str, Sequence[np.ndarray]]
+    asked: GaugeAdaptationOptions, bench: Bench, photographs: Mapping[str, Sequence[np.ndarray]]
 ) -> dict[str, tuple[str, PictureStatistics, list[np.ndarray]]]:
     """For each view, the training's light that is most like the photographs': its name, statistics and pictures."""
     part = dict(zip(("scene", "housing", "terminal"), bench.drawing.key, strict=True))
@@ -168,7 +168,11 @@ def _apart(
 
 
 def _check(
-    asked: Asked, bench: Bench, reference: Reference | None, views: Sequence[str], measured: Mapping[str, Pictures]
+    asked: GaugeAdaptationOptions,
+    bench: Bench,
+    reference: Reference | None,
+    views: Sequence[str],
+    measured: Mapping[str, Pictures],
 ) -> None:
     """Refuse a scatter that the limits do not allow, and a reference that does not fit the photographs."""
     station_uncertainty.check_scatter(asked.scatter_mm, _limits(bench))
@@ -250,7 +254,7 @@ def _rounded(values: np.ndarray) -> list[float]:
     return [round(each, 3) for each in values.tolist()]
 
 
-def _write_summary(asked: Asked) -> None:
+def _write_summary(asked: GaugeAdaptationOptions) -> None:
     """Write summary.json without the training's errors, which do not hold for the adapted run."""
     old = run_folder.read_json(asked.run / SUMMARY, "a gauge's summary") if (asked.run / SUMMARY).is_file() else {}
     kept = {name: old[name] for name in ("data", DISPLACED) if name in old}

@@ -101,7 +101,7 @@ class Tried:
         }
 
 
-def adapt(asked: adaptation.Asked) -> dict[str, Any]:
+def adapt(asked: adaptation.AdaptationOptions) -> dict[str, Any]:
     """Make the adapted run; returns the content of its adaptation.json.
 
     Raises:
@@ -161,7 +161,9 @@ def _check_complete(run: Path, gates: Gates) -> None:
         )
 
 
-def _photographs(asked: adaptation.Asked, views: Sequence[str]) -> tuple[dict[str, Pictures], list[dict[str, str]]]:
+def _photographs(
+    asked: adaptation.AdaptationOptions, views: Sequence[str]
+) -> tuple[dict[str, Pictures], list[dict[str, str]]]:
     """Open the photographs: pictures by part and view ("" without views); name, view and SHA-256 of each file."""
     if views:
         parts, problems = parts_of(asked.photos, views)
@@ -247,7 +249,7 @@ def _judged(by: Network, parts: Mapping[str, Pictures], views: Sequence[str]) ->
     return false_alarms(Counter(str(each) for each in worst.values()), said)
 
 
-def _write_frozen(asked: adaptation.Asked) -> None:
+def _write_frozen(asked: adaptation.AdaptationOptions) -> None:
     """Write frozen.json with the run's thresholds and without its promises, and a summary without its results."""
     held = frozen_threshold.load(asked.run)
     sha256 = sha256_of(asked.out / run_folder.BEST)

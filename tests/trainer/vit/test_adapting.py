@@ -14,7 +14,7 @@ from generator.verdict.gates import PictureGates
 from tests.trainer.conftest import tiny_rows, write_dataset
 from trainer import adapt, evaluate, export, predict
 from trainer.core import adaptation, frozen_threshold
-from trainer.core.adaptation import Asked
+from trainer.core.adaptation import AdaptationOptions
 from trainer.core.errors import InputError
 from trainer.core.gates import FEATURES, Gates
 from trainer.core.picture_transform import NONE, PictureTransform
@@ -103,7 +103,7 @@ def test_copies_and_pictures_of_one_part_do_not_count_as_parts(trained_run, stat
         shutil.copyfile(station / f"part{number}.png", shown / name)
     for folder, why in ((copies, "part0.png, got a copy of it"), (shown, "at least 8 good parts, got 4 of them")):
         with pytest.raises(InputError, match=why):
-            _photographs(Asked(trained_run, data, sorted(folder.iterdir()), tmp_path, ()), ())
+            _photographs(AdaptationOptions(trained_run, data, sorted(folder.iterdir()), tmp_path, ()), ())
 
 
 def without_fitness(run, other):
