@@ -75,20 +75,15 @@ class Fitted:
 
 @dataclass(frozen=True)
 class _Sighting:
-    """The camera of a render, the edges of a photograph, and what their points (n,) belong to.
+    """The camera of a render, and the edges of a photograph.
 
     Attributes:
-        on_pins, on_outline: whether a point is on a pin, or on the outer part of the walls; else on the inner part or
-            the floor.
+        on_outline: (n,) whether a point that is on no pin is on the outer part of the walls.
     """
 
     camera: Camera
     edges: Edges
     on_outline: np.ndarray
-
-    @property
-    def on_pins(self) -> np.ndarray:
-        return self.edges.on_pins
 
     def moved(self, common: np.ndarray, own: np.ndarray) -> np.ndarray:
         """Pixels (n, 2) of the points for values of the unknowns (_COMMON,) and (_OWN,)."""
@@ -98,7 +93,7 @@ class _Sighting:
         pins = self.edges.places + np.array([*own[6:], common[_PINS]])
         lens = replace(self.camera.lens, focal_px=self.camera.lens.focal_px * float(np.exp(common[_FOCAL])))
         camera = replace(self.camera, lens=lens, matrix_world=self.camera.matrix_world @ motion(own[:6]))
-        return camera.project(np.where(self.on_pins[:, None], pins, housing))
+        return camera.project(np.where(self.edges.on_pins[:, None], pins, housing))
 
 
 class _Solution(NamedTuple):
@@ -175,7 +170,7 @@ def _rows(seen: Sequence[_Sighting]) -> np.ndarray:
 
 def _scatter(residuals: np.ndarray, seen: Sequence[_Sighting]) -> np.ndarray:
     """Standard deviation (n,), px, of the points: the pins scatter more than the housing's edges."""
-    on_pins = np.concatenate([each.on_pins for each in seen])
+    on_pins = np.concatenate([each.edges.on_pins for each in seen])
     found = np.full(len(residuals), 1.4826 * float(np.median(np.abs(residuals))))
     for kind in (on_pins, ~on_pins):
         if kind.sum() >= _FEWEST:
