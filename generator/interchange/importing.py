@@ -379,6 +379,11 @@ def _write_splits(
         own = by_split.get(split, [])
         share = options.share if split == "train" else None
         photos_kept, renders_kept = chosen(len(own), renders.get(split, 0), share, options.seed)
+        imported = "imported pictures" if rules.synthetic else "photographs"
+        counts = ((len(photos_kept), len(own), imported), (len(renders_kept), renders.get(split, 0), "rows of --with"))
+        for kept_rows, every, what in counts:
+            if kept_rows < every:
+                sys.stderr.write(f"{split}: {every - kept_rows} of {every} {what} are left out for --share {share:g}\n")
         if other is not None:
             for table in other.tables(split, renders_kept, schema):
                 writer.add(split, table)
