@@ -7,7 +7,7 @@ states the tolerance of its training rows, by scene, in config.json. A network c
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,10 +84,12 @@ class Comparison:
     Args:
         trained: The run's tolerance by scene; None: not recorded.
         data: The dataset's tolerance by scene.
-        other: The scenes whose tolerance in the dataset differs from the run's; scenes that only one of them has, or
-            states no tolerance for, are not compared.
+        other: The scenes whose tolerance in the dataset differs from the run's.
         pins: Number of pins with measures in the scenes `other`; each pin of a part counts once.
         between: Number of these pins that have a measure between the two limits.
+        same: The scenes whose tolerance is the run's.
+        unknown: The scenes of the dataset that have a tolerance there, but not in the run: they are not compared.
+        unstated: The scenes of the dataset with rows that state no tolerance.
     """
 
     trained: Mapping[str, Limits] | None
@@ -95,6 +97,9 @@ class Comparison:
     other: list[str]
     pins: int = 0
     between: int = 0
+    same: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    unstated: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as the JSON object `tolerance` of evaluation.json."""
@@ -102,15 +107,29 @@ class Comparison:
 
     def sentence(self) -> str:
         """Return one line, without full stop, on how the dataset's tolerance compares with the run's."""
-        if self.trained is None:
+        if not self.data:
+            return f"the dataset states no tolerance; tolerance of the training: {words(self.trained)}"
+        if not self.trained:
             return f"tolerance of the training: {NOT_RECORDED}; tolerance of the dataset: {words(self.data)}"
-        if not self.other:
-            return f"tolerance: {words(self.trained)}, as in training"
-        return (
-            f"WARNING: the dataset's tolerance is {words(self.data)}, but the run was trained under the tolerance "
-            f"{words(self.trained)} and cannot follow another: {self.between} of {self.pins} pins have a measure "
-            "between the limits of the two tolerances"
-        )
+        parts = []
+        if self.other:
+            parts.append(
+                f"WARNING: the dataset's tolerance is {words(self.data)}, but the run was trained under the tolerance "
+                f"{words(self.trained)} and cannot follow another: {self.between} of {self.pins} pins have a measure "
+                "between the limits of the two tolerances"
+            )
+        elif self.same or not self.unknown:
+            same = {scene: limits for scene, limits in self.trained.items() if scene in self.same}
+            parts.append(f"tolerance: {words(same or self.trained)}, as in training")
+        if self.unknown:
+            parts.append(f"not compared: the run knows no scene {_scenes(self.unknown)}")
+        if self.unstated:
+            parts.append(f"the dataset states no tolerance for pictures of the scene {_scenes(self.unstated)}")
+        return "; ".join(parts)
+
+
+def _scenes(names: Iterable[str]) -> str:
+    return ", ".join(name or "(none stated)" for name in names)
 
 
 def compare(
@@ -128,10 +147,13 @@ def compare(
     for row, objects in held:
         scene, own = str(row.get("scene") or ""), row.get("tolerance_json")
         known = (trained or {}).get(scene)
-        if not own or known is None or (theirs := json.loads(str(own))) == known:
+        theirs = json.loads(str(own)) if own else None
+        kind = found.unstated if not own else found.unknown if known is None else found.other
+        kind = found.same if own and theirs == known else kind
+        if scene not in kind:
+            kind.append(scene)
+        if known is None or theirs is None or theirs == known:
             continue
-        if scene not in found.other:
-            found.other.append(scene)
         for each in objects or ():
             if each.address and each.true_position_mm is not None:
                 key = part_name(row, str(row.get("run", ""))), each.address
