@@ -36,6 +36,7 @@ from generator.interchange.labelled import (
     split_of,
     text_of,
 )
+from generator.interchange.own_columns import ABOUT, own_columns
 from generator.io.file_names import dataset_name, existing
 from generator.io.json_text import parse_json
 from generator.io.pictures import files_below, is_picture
@@ -178,8 +179,8 @@ class _File:
             )
         if self.partial:
             self.found.notes.append(
-                f"{self.path.name}: {len(self.partial)} annotations have a segmentation inside a larger bbox, as partly "
-                f"hidden objects have (first: {self.partial[0]}): both are read"
+                f"{self.path.name}: {len(self.partial)} annotations have a segmentation inside a larger bbox, as "
+                f"partly hidden objects have (first: {self.partial[0]}): both are read"
             )
         if self.shortened:
             name, found = next(iter(self.shortened.items()))
@@ -269,6 +270,8 @@ class _File:
         wrong = self.wrong.get(number, [])
         if label is not None and not isinstance(label, str):
             wrong = [*wrong, f"{self.path.name} image {name}: expected label as a name, got {shown(label)}"]
+        wrong = list(wrong)
+        columns = own_columns(entry, f"{self.path.name} image {name}", wrong)
         size = numbers([entry.get("width"), entry.get("height")], 2)
         given = entry.get("split")
         beside = self.path.parent.name if self.path.name == "_annotations.coco.json" else self.path.name
@@ -284,6 +287,7 @@ class _File:
                 objects=tuple(self.objects.get(number, ())),
                 word=label if isinstance(label, str) else "",
                 size=None if size is None else (int(size[0]), int(size[1])),
+                columns=columns,
                 problems=tuple(wrong),
             )
         )
@@ -425,4 +429,4 @@ def _key_points(each: ObjectRow) -> dict[str, Any]:
     return {"keypoints": flat, "num_keypoints": sum(point is not None for point in points)}
 
 
-WRITER = Writer(lambda split, label: Path("images"), _finish, segment=_segment)
+WRITER = Writer(lambda split, label: Path("images"), _finish, segment=_segment, columns=tuple(ABOUT))

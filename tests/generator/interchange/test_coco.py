@@ -211,7 +211,9 @@ def test_a_bbox_that_is_not_around_its_segmentation_is_noted(tmp_path, bbox, say
     picture(tmp_path / "a.png")
     found = read(tmp_path, annotations=[{**BOX, "bbox": bbox, "segmentation": POLYGON}])
     assert only(found).objects[0].box[0] == bbox[0]
-    told = [said for said in (BEYOND, INSIDE) for note in found.notes if said in note and "(first: annotation 1" in note]
+    told = [
+        said for said in (BEYOND, INSIDE) for note in found.notes if said in note and "(first: annotation 1" in note
+    ]
     assert told == ([says] if says else [])
 
 
