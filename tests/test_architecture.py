@@ -103,7 +103,7 @@ LONGEST_CHAIN = 8
 # Most lines of a function or module outside tests; TOO_LONG has the exceptions, each with its reason.
 LONGEST_FUNCTION, LONGEST_MODULE = 60, 450
 # Most lines of all text files together.
-MOST_LINES = 147_000
+MOST_LINES = 147_500
 TOO_LONG: dict[str, str] = {}
 
 IMPORT_NAMES = {
