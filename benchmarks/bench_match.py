@@ -31,6 +31,8 @@ SCENES = Path(__file__).resolve().parents[1] / "scenes"
 SCENE = "connector_3x9"
 # Dimensions of this scene, by which the ranges of another scene are scaled; a housing is not blacker than _BLACK.
 _DISTANCE_MM, _DEPTH_MM, _BLACK = 118.0, 7.5, 0.02
+# A key of a station's errors that kept files of earlier versions lack.
+_NEWEST = "focal_over_distance_u_percent"
 
 
 def shown_part(scene: str) -> tuple[Connector, str, str]:
@@ -244,7 +246,8 @@ def main() -> int:
         results = []
         for seed in range(options.first, options.first + options.stations):
             path = folder / f"errors_{seed}.json"
-            if not path.is_file():
+            kept = json.loads(path.read_text("utf-8")) if path.is_file() else None
+            if kept is None or not (kept.get("failed") or _NEWEST in kept):  # missing, or of an earlier version
                 path.write_text(json.dumps(matched(seed, folder, options), indent=1), encoding="utf-8")
             print(path.read_text("utf-8"), flush=True)
             results.append(json.loads(path.read_text("utf-8")))

@@ -24,7 +24,7 @@ def of_connector(limits: Mapping[str, float], connector: Connector) -> list[str]
 def of_positions(limits: Mapping[str, float], positions: Sequence[NominalPosition]) -> list[str]:
     """Return a text for each measure with a limit that is too wide for a drawing's pins; arguments as above."""
     lengths = [math.inf if each.standing_mm is None else each.standing_mm for each in positions]
-    return _texts(limits, [(each.x_mm, each.y_mm) for each in positions], max(lengths))
+    return _texts(limits, [(each.x_mm, each.y_mm) for each in positions], max(lengths, default=math.inf))
 
 
 def _texts(limits: Mapping[str, float], tips: Sequence[tuple[float, float]], standing_mm: float) -> list[str]:

@@ -2,6 +2,7 @@
 
 reader.py          read_manifest: every column of every row checked (docs/reference/manifest.md)
 run.py             Run (one checked row) and the manifest's columns
+marking.py         check of the print on a housing
 offered.py  repeats.py    checks: what a scene offers; names and parts that stand in several rows
 defects.py         the grammar of the column `defects`
 make_part.py  placement.py    a row's part: scatter of its pins, then its defects

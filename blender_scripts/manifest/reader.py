@@ -14,7 +14,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from blender_scripts.contract import lettering
 from blender_scripts.contract.connector import SCENE_NAME, Connector, read_connector
 from blender_scripts.contract.csv_file import CsvRows
 from blender_scripts.contract.errors import InputError, shown
@@ -24,6 +23,7 @@ from blender_scripts.contract.world import SCENE, WORLDS
 from blender_scripts.geometry.clearance import collisions
 from blender_scripts.manifest.defects import parse_defects
 from blender_scripts.manifest.make_part import make_part
+from blender_scripts.manifest.marking import too_wide, wrong_marking
 from blender_scripts.manifest.offered import not_offered
 from blender_scripts.manifest.repeats import Repeats
 from blender_scripts.manifest.run import OPTIONAL, REQUIRED, RESERVED, Manifest, Run, housings_by_scene, input_sha256
@@ -31,7 +31,6 @@ from blender_scripts.manifest.run import OPTIONAL, REQUIRED, RESERVED, Manifest,
 __all__ = ["OPTIONAL", "REQUIRED", "RESERVED", "Manifest", "Run", "ValidatedManifest"]
 __all__ += ["conflicts", "read_manifest", "read_validated", "run_names", "stream_manifest", "stream_runs"]
 
-LONGEST_TEXT = 32
 _RUN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SPLIT = re.compile(r"train|validation|test|test_[A-Za-z0-9_]+")
 _COUNT, _LARGEST_SEED = re.compile(r"[0-9]{1,19}"), 2**63 - 1
@@ -325,7 +324,8 @@ class _Reader:
                 self.wrong(line, column, expected, shown(cells[column]))
         seed = self._count(line, cells, "seed", 0, _LARGEST_SEED)
         part, fixture = (self._count(line, cells, name, 0, _LARGEST_SEED, default=seed) for name in ("part", "fixture"))
-        self._check_marking(line, cells["marking"])
+        if found := wrong_marking(cells["marking"]):
+            self.wrong(line, "marking", *found)
         defects, wrong = parse_defects(cells["defects"])
         self.problems += [(line, f"{self.path.name}:{line} defects: {message}") for message in wrong]
         connector = self._connector(line, cells["scene"])
@@ -377,18 +377,6 @@ class _Reader:
             return low
         return int(text)
 
-    def _check_marking(self, line: int, marking: str) -> None:
-        kind, equals, text = marking.partition("=")
-        if marking in ("none", "numbers"):
-            return
-        if kind != "text" or not equals or not 1 <= len(text) <= LONGEST_TEXT:
-            expected = f"none, numbers, or text= and 1 to {LONGEST_TEXT} characters"
-            self.wrong(line, "marking", expected, shown(marking) if marking else "nothing")
-            return
-        if unknown := sorted(set(text) - lettering.ALPHABET):
-            expected = "letters, digits, space and _-./+ only"
-            self.wrong(line, "marking", expected, shown("".join(unknown)))
-
     def _connector(self, line: int, name: str) -> Connector | None:
         if name in self.connectors:
             return self.connectors[name]
@@ -414,14 +402,8 @@ class _Reader:
         return self.connectors[name]
 
     def _check_geometry(self, line: int, run: Run, connector: Connector) -> None:
-        if run.marking.startswith("text="):
-            text, marking = run.marking.removeprefix("text="), connector.marking
-            width, _ = lettering.size(text, marking.height_mm, marking.stroke_mm)
-            (left, _), (right, _) = connector.shell.outside.bounds
-            room = 2.0 * min(right - marking.text_at_mm[0], marking.text_at_mm[0] - left)
-            if width > room:
-                expected = f"a text at most {room:.1f} mm wide, to fit on the housing"
-                self.wrong(line, "marking", expected, f"{shown(text)}, {width:.1f} mm wide")
+        if found := too_wide(run.marking, connector):
+            self.wrong(line, "marking", *found)
         if not run.defects or not self.geometry:
             return
         if (look := (run.scene, run.housing, run.terminal, run.marking, run.part, run.defects)) != self.checked[0]:

@@ -11,6 +11,7 @@ locating_parts  finds the part in photographs by a gauge, and moves their labels
 class_folders  reads classes and splits from the names of the folders above a picture
 placing      assigns run names, part numbers and splits to imported pictures
 photo_rows   checks photographs and makes their rows; same_pictures finds those with the same pixels
+own_columns  the columns that Pinsight's own exports state, which an import takes back
 yaml_text    parses YAML whose values are all texts
 mixing       mixes imported rows with those of another dataset
 exporting    `generator export`

@@ -36,6 +36,7 @@ from generator.interchange.labelled import (
     split_of,
     text_of,
 )
+from generator.interchange.own_columns import ABOUT, own_columns
 from generator.io.file_names import dataset_name, existing
 from generator.io.json_text import parse_json
 from generator.io.pictures import files_below, is_picture
@@ -110,7 +111,8 @@ class _File:
         annotation_times: how many annotations have each id (more than one is a fault).
         rotated: annotations of turned boxes, as CVAT writes them.
         marked: annotations with `iscrowd` or `ignore`.
-        unequal: annotations whose bbox is not the box around their segmentation.
+        partial: annotations whose segmentation is smaller than their bbox, and inside it.
+        unequal: annotations whose segmentation reaches beyond their bbox.
         groups: for each picture, its entry's split as written, else the file's name.
         subsets: folders named after the file's subset.
         shortened: names that were found without their leading folders, and their files.
@@ -132,6 +134,7 @@ class _File:
     annotation_times: Counter[Any] = field(default_factory=Counter)
     rotated: list[str] = field(default_factory=list)
     marked: list[str] = field(default_factory=list)
+    partial: list[str] = field(default_factory=list)
     unequal: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
 
@@ -171,8 +174,13 @@ class _File:
             )
         if self.unequal:
             self.found.notes.append(
-                f"warning: {self.path.name}: {len(self.unequal)} annotations have a bbox that differs from the box "
-                f"around their segmentation (first: {self.unequal[0]}): the bbox is read"
+                f"warning: {self.path.name}: {len(self.unequal)} annotations have a segmentation that reaches beyond "
+                f"their bbox (first: {self.unequal[0]}): the bbox is read"
+            )
+        if self.partial:
+            self.found.notes.append(
+                f"{self.path.name}: {len(self.partial)} annotations have a segmentation inside a larger bbox, as "
+                f"partly hidden objects have (first: {self.partial[0]}): both are read"
             )
         if self.shortened:
             name, found = next(iter(self.shortened.items()))
@@ -214,26 +222,36 @@ class _File:
             own = own_values(given, where, wrong)
             edges = x, y, x + width, y + height
             if where.removeprefix(f"{self.path.name} ") not in self.rotated and given.get("bbox"):
-                self._compare(edges, segmentation, where, wrong)
+                self._compare(edges, segmentation, bool(own), where, wrong)
             labelled = LabelledObject(edges, self.names[word], word, segmentation, own)
             self.objects.setdefault(image, []).append(labelled)
 
-    def _compare(self, box: Box, segmentation: Any, where: str, wrong: list[str]) -> None:
-        """Note an annotation whose bbox and segmentation disagree; if they do not even overlap by half, it is wrong."""
+    def _compare(self, box: Box, segmentation: Any, is_own: bool, where: str, wrong: list[str]) -> None:
+        """Note an annotation whose bbox is not the box around its segmentation; where they contradict, it is wrong.
+
+        A segmentation inside a larger bbox is that of a partly hidden object, of which the bbox shows the whole.
+        `is_own`: the annotation has keys of Pinsight's export, which writes no corners as bbox.
+        """
         if (bounds := bounds_of(segmentation)) is None:
             return
         x, y, width, height = bounds
         around = x, y, x + width, y + height
-        if all(abs(a - b) <= MOST_APART_PX for a, b in zip(box, around, strict=True)):
+        if _are_close(box, around):
             return
         given, found = (", ".join(f"{value:g}" for value in edges) for edges in (box, around))
         both = f"bbox [{given}] and segmentation in [{found}] (x1, y1, x2, y2)"
-        inside = (min(box[2], x + width) - max(box[0], x), min(box[3], y + height) - max(box[1], y))
+        inside = min(box[2], around[2]) - max(box[0], x), min(box[3], around[3]) - max(box[1], y)
         common = max(0.0, inside[0]) * max(0.0, inside[1])
-        if common < 0.5 * ((box[2] - box[0]) * (box[3] - box[1]) + width * height - common):
+        is_apart = common < 0.5 * ((box[2] - box[0]) * (box[3] - box[1]) + width * height - common)
+        short = f"{where.removeprefix(f'{self.path.name} ')}: {both}"
+        if is_apart and not is_own and _are_close((box[0], box[1], box[2] - box[0], box[3] - box[1]), around):
+            wrong.append(f"{where}: expected x, y, width, height as bbox, got x1, y1, x2, y2: {both}")
+        elif all(abs(a - b) <= MOST_APART_PX for a, b in zip(inside, (width, height), strict=True)):
+            self.partial.append(short)
+        elif is_apart:
             wrong.append(f"{where}: expected the box around the segmentation as bbox, got {both}")
         else:
-            self.unequal.append(f"{where.removeprefix(f'{self.path.name} ')}: {both}")
+            self.unequal.append(short)
 
     def _read_image(self, entry: Any, places: Sequence[Path], split: str | None) -> None:
         name = entry.get("file_name") if isinstance(entry, dict) else None
@@ -252,6 +270,8 @@ class _File:
         wrong = self.wrong.get(number, [])
         if label is not None and not isinstance(label, str):
             wrong = [*wrong, f"{self.path.name} image {name}: expected label as a name, got {shown(label)}"]
+        wrong = list(wrong)
+        columns = own_columns(entry, f"{self.path.name} image {name}", wrong)
         size = numbers([entry.get("width"), entry.get("height")], 2)
         given = entry.get("split")
         beside = self.path.parent.name if self.path.name == "_annotations.coco.json" else self.path.name
@@ -267,6 +287,7 @@ class _File:
                 objects=tuple(self.objects.get(number, ())),
                 word=label if isinstance(label, str) else "",
                 size=None if size is None else (int(size[0]), int(size[1])),
+                columns=columns,
                 problems=tuple(wrong),
             )
         )
@@ -318,6 +339,10 @@ class _File:
 def subset_split(word: str) -> str | None:
     """Return the split that a name stands for, also with a year as in val2017; None if it is not a split's name."""
     return split_of(word) or split_of(word.rstrip(digits))
+
+
+def _are_close(one: Box, other: Box) -> bool:
+    return all(abs(a - b) <= MOST_APART_PX for a, b in zip(one, other, strict=True))
 
 
 def _id_of(value: Any) -> int | str | None:
@@ -404,4 +429,4 @@ def _key_points(each: ObjectRow) -> dict[str, Any]:
     return {"keypoints": flat, "num_keypoints": sum(point is not None for point in points)}
 
 
-WRITER = Writer(lambda split, label: Path("images"), _finish, segment=_segment)
+WRITER = Writer(lambda split, label: Path("images"), _finish, segment=_segment, columns=tuple(ABOUT))

@@ -71,6 +71,7 @@ class Writer:
         finish: writes the files about all pictures, given the settings and the pictures by split, when all are written.
         annotate: writes the label file of one picture, in the process that wrote the picture; None: no such file.
         segment: encodes an object's pixels for the format, given the mask (H, W) and the object; None: not stored.
+        columns: the columns of a row that the format stores beside class and objects.
         keeps_class: whether the format stores a picture's class, so that an NG picture without boxes is not taken for
             a good one.
         keeps_unplaced: whether the format can store a picture of which only the class is known, and not the boxes.
@@ -80,5 +81,6 @@ class Writer:
     finish: Callable[[Export, Mapping[str, Sequence[Exported]]], None]
     annotate: Callable[[Export, Exported], None] | None = None
     segment: Callable[[np.ndarray, ObjectRow], Any] | None = None
+    columns: tuple[str, ...] = ()
     keeps_class: bool = False
     keeps_unplaced: bool = False

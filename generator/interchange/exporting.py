@@ -26,9 +26,10 @@ from tqdm import tqdm
 from blender_scripts.contract.errors import InputError
 from generator.dataset.folder import BATCH_ROWS, count_rows, dataset_columns, read_rows, split_files
 from generator.dataset.labels import CLASSES, OK
-from generator.dataset.rows import MANIFEST_COLUMNS, ObjectRow, class_names, objects_of
+from generator.dataset.rows import ObjectRow, class_names, objects_of
 from generator.interchange import coco, image_folder, yolo
 from generator.interchange.exported import Export, Exported, Writer
+from generator.interchange.own_columns import ABOUT, not_written
 from generator.io.number_option import check_workers, whole_number
 from generator.io.output_file import FULL, check_folder, write_error
 from generator.io.pictures import open_upright
@@ -40,8 +41,6 @@ WRITERS = {"coco": coco.WRITER, "yolo": yolo.WRITER, "imagefolder": image_folder
 _NAME = re.compile(r"[^\w.-]+")
 # Longest file name without suffix: file systems allow 255 bytes, of which the suffix takes four.
 NAME_BYTES = 251
-# Columns of a row that formats may store beside a picture's class and objects.
-ABOUT = ("synthetic", "original", "augmentation", *MANIFEST_COLUMNS)
 # Why an NG picture is left out: without a box, some formats would present it as a good part.
 REASONS = {
     "unknown": "their class is known, but not the boxes of their defects",
@@ -66,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     """Export the dataset and print the numbers of pictures and boxes; returns the exit code."""
     check_workers(args.workers)
     rows, boxes, left_out = export(args.dataset, args.to, args.format, args.ok_positions, args.hidden, args.workers)
-    for line in _left_out_notes(left_out):
+    for line in [*_left_out_notes(left_out), not_written(WRITERS[args.format].columns)]:
         sys.stderr.write(f"{line}\n")
     by_split = ", ".join(f"{split} {count}" for split, count in rows.items())
     sys.stdout.write(

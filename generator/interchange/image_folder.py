@@ -36,6 +36,7 @@ from generator.interchange.labelled import (
     split_of,
     text_of,
 )
+from generator.interchange.own_columns import own_columns
 from generator.io.file_names import dataset_name
 from generator.io.json_text import parse_json
 from generator.io.mask_files import note_on_masks, split_masks
@@ -45,6 +46,8 @@ from generator.io.wording import some_of
 METADATA_SUFFIXES = (".jsonl", ".csv", ".parquet")
 # `load_dataset` finds the types of JSON lines in this many first bytes.
 READ_AT_ONCE = 10 << 20
+# The dataset's columns in the metadata file.
+_COLUMNS = ("run", "synthetic", "camera", "scene", "part", "observable")
 _SCHEMA = pa.schema(
     {
         "file_name": pa.string(),
@@ -54,6 +57,8 @@ _SCHEMA = pa.schema(
         "synthetic": pa.bool_(),
         "camera": pa.string(),
         "scene": pa.string(),
+        "part": pa.int64(),
+        "observable": pa.bool_(),
     }
 )
 
@@ -163,6 +168,7 @@ def _read_line(
     if label is None and objects is None and not problems:
         found.problems.append(f"{where}: expected a class in label, or boxes in objects, got neither")
         return
+    columns = own_columns(row, where, problems)
     relative = picture.relative_to(source)
     split = next((s for part in relative.parts[:-1] if (s := split_of(part))), None)
     word = label if isinstance(label, str) else ""
@@ -174,6 +180,7 @@ def _read_line(
             names[word] if isinstance(label, str) else None,
             objects,
             word,
+            columns=columns,
             problems=tuple(problems),
         )
     )
@@ -257,8 +264,10 @@ def _line(picture: Exported) -> dict[str, Any]:
         "file_name": picture.path.relative_to(picture.split).as_posix(),
         "label": picture.label,
         "objects": None if picture.objects is None else objects,
-        **{name: picture.about[name] for name in ("run", "synthetic", "camera", "scene")},
+        **{name: picture.about[name] for name in _COLUMNS},
     }
 
 
-WRITER = Writer(lambda split, label: Path(split, label), _finish, keeps_class=True, keeps_unplaced=True)
+WRITER = Writer(
+    lambda split, label: Path(split, label), _finish, columns=_COLUMNS, keeps_class=True, keeps_unplaced=True
+)

@@ -38,6 +38,7 @@ from generator.interchange.labelled import (
 )
 from generator.interchange.locating_parts import NAMES, Located, Locating, locating_of
 from generator.interchange.mixing import Other, chosen
+from generator.interchange.own_columns import columns_note
 from generator.interchange.photo_rows import Examined, Photo, Rules, attach_images, examine, shown, without_reference
 from generator.interchange.placing import placed
 from generator.interchange.same_pictures import checked_copies
@@ -168,7 +169,9 @@ def run(args: argparse.Namespace) -> int:
     if other is not None and (note := missing_note(other.folder, other.columns)):
         sys.stderr.write(f"{note}\n")
     parts = other.parts if other is not None else {}
-    if options.views and (last := max(parts.values(), default=0)) > LAST_PART - len(found.pictures):
+    stated = [one.columns for one in found.pictures]
+    has_parts = bool(options.views) or any("part" in each for each in stated)
+    if has_parts and (last := max(parts.values(), default=0)) > LAST_PART - len(found.pictures):
         expected = f"part numbers of at most {LAST_PART - len(found.pictures)}, as imported parts get higher ones"
         raise InputError(f"{args.renders} column part: expected {expected}, got {last}")
     photos = placed(found, options.shares, options.seed, parts, options.views)
@@ -177,6 +180,8 @@ def run(args: argparse.Namespace) -> int:
         writer.keeps_spool = locating is not None  # a search takes about a second of each photograph
         rules = _rules(photos, other, options, {**options.known, **columns}, locating)
         _write(photos, found.problems, other, rules, options, args, writer)
+    if note := columns_note(stated):
+        sys.stderr.write(f"{args.source}: {note}\n")
     for split, counts in writer.origins.items():
         origins = (counted(count, ONE_OF[kind], kind) for kind, count in counts.items())
         sys.stdout.write(f"{split}: {', '.join(origins)}\n")
@@ -334,7 +339,7 @@ def _examine(
 def _of_whole_parts(rows: list[Examined], photos: list[Photo], problems: list[str]) -> list[Examined]:
     """Return the rows of those parts of which no view has a fault."""
     read = Counter(photo.part for photo, _ in rows)
-    every = Counter(photo.part for photo in photos if photo.part is not None)
+    every = Counter(photo.part for photo in photos if photo.camera is not None)
     short = {part for part, count in every.items() if read[part] < count}
     problems += [
         f"{photo.labelled.name}: expected all views of the part, got one with a fault (see above)"
@@ -379,6 +384,11 @@ def _write_splits(
         own = by_split.get(split, [])
         share = options.share if split == "train" else None
         photos_kept, renders_kept = chosen(len(own), renders.get(split, 0), share, options.seed)
+        imported = "imported pictures" if rules.synthetic else "photographs"
+        counts = ((len(photos_kept), len(own), imported), (len(renders_kept), renders.get(split, 0), "rows of --with"))
+        for kept_rows, every, what in counts:
+            if kept_rows < every:
+                sys.stderr.write(f"{split}: {every - kept_rows} of {every} {what} are left out for --share {share:g}\n")
         if other is not None:
             for table in other.tables(split, renders_kept, schema):
                 writer.add(split, table)

@@ -78,6 +78,7 @@ class Labelled:
         word: the picture's label as written in the source.
         size: (W, H) px according to the labels; None: not given.
         relative: whether boxes are fractions of the picture's width and height.
+        columns: dataset columns that Pinsight's own export states of the picture; empty: another tool's labels.
         problems: one message per fault of its labels. With any, the whole picture is left out, since without the faulty
             boxes it could count as a good part.
     """
@@ -90,6 +91,7 @@ class Labelled:
     word: str = ""
     size: tuple[int, int] | None = None
     relative: bool = False
+    columns: Mapping[str, Any] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
 

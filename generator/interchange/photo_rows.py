@@ -36,7 +36,7 @@ class Rules:
 
     Attributes:
         known: values that the user gave for all pictures, by manifest column.
-        synthetic: whether the pictures are rendered.
+        synthetic: whether all pictures are rendered; false: those of which Pinsight's own export states it.
         answer: how `bbox_str`, the Florence-2 answer, names the classes: `short`, `words` or `hyphenated`.
         extras: names of the user's own columns, among them `file`.
         masks: whether the dataset has instance masks.
@@ -67,7 +67,8 @@ class Photo:
         labelled: the picture with its labels; those of a located picture are in px of the straightened picture.
         run: its unique name in the dataset.
         split: its split.
-        part, camera: its part number and camera; None without --views.
+        part: its part number; None: its labels and --views state none.
+        camera: its camera; None without --views.
         place: where the picture shows the straightened one; None: not located.
     """
 
@@ -299,16 +300,23 @@ def _row(photo: Photo, boxes: Sequence[Box] | None, size: tuple[int, int], rules
         text = answer(objects, size, rules.answer)
         shows = (each.in_answer and can_be_seen(each.moved_px, OBSERVABLE_PX) for each in objects)
         observable = label == OK or any(shows)
-    manifest: dict[str, Any] = {name: rules.known.get(name) for name in MANIFEST_COLUMNS}
+    # What Pinsight's own export states holds unless the options, or the gauge that found the part, state otherwise.
+    stated = labelled.columns
+    manifest: dict[str, Any] = {name: rules.known.get(name, stated.get(name)) for name in MANIFEST_COLUMNS}
+    if photo.part is not None:
+        manifest["part"] = photo.part
     if photo.camera is not None:
-        manifest |= {"part": photo.part, "camera": photo.camera}
+        manifest["camera"] = photo.camera
     return PictureRow(
         label=label,
         kinds=_kinds(photo.labelled, label, objects),
-        observable=observable,
+        observable=stated.get("observable", observable),
+        grey=stated.get("grey"),
         bbox_str=text,
         objects=objects,
-        synthetic=rules.synthetic,
+        synthetic=rules.synthetic or stated.get("synthetic", False),
+        original=stated.get("original"),
+        augmentation=stated.get("augmentation"),
         width=size[0],
         height=size[1],
         manifest={**manifest, "run": photo.run, "split": photo.split},

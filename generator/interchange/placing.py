@@ -28,16 +28,21 @@ def placed(
 
     Args:
         found: the reader's result; messages on pictures that are left out are added to its `problems`.
-        shares: share of each split, drawn class by class; empty: splits as in the source, else `train`.
+        shares: share of each split, drawn class by class; pictures of a part stay together. Empty: splits as in the
+            source, else `train`.
         seed: seed of the random draw.
         others: part number of each row in the dataset to mix with, by run name. These names are not given again, and
             new part numbers begin above the largest.
+            The same holds for part numbers that Pinsight's own export states, which are kept without such a dataset.
         views: cameras that took a picture of every part; empty: pictures are not grouped by part. Parts without all
             views are left out, and the views of a part get the same split.
     """
     photos = _named(found, set(others))
+    first = max(others.values(), default=0) + 1
     if views:
-        photos = _of_parts(photos, views, max(others.values(), default=0) + 1, found.problems)
+        photos = _of_parts(photos, views, first, found.problems)
+    else:
+        photos = _of_stated_parts(photos, first if others else None)
     return _drawn(photos, shares, seed) if shares else photos
 
 
@@ -71,12 +76,26 @@ def _named(found: ReadLabels, taken: set[str]) -> list[Photo]:
     return photos
 
 
+def _of_stated_parts(photos: list[Photo], first: int | None) -> list[Photo]:
+    """Give pictures the part that their labels state; `first`: count parts from this number on; None: keep numbers."""
+    numbers: dict[tuple[str, int], int] = {}
+    found = []
+    for photo in photos:
+        stated = photo.labelled.columns
+        if (part := stated.get("part")) is not None:
+            key = stated.get("scene", ""), part
+            part = part if first is None else numbers.setdefault(key, first + len(numbers))
+        found.append(replace(photo, part=part))
+    return found
+
+
 def _drawn(photos: list[Photo], shares: Mapping[str, float], seed: int) -> list[Photo]:
     """Assign splits at random by their shares, class by class; views of a part and copies of a file stay together."""
-    units: dict[str | int, list[int]] = {}
+    units: dict[str | tuple[str, int], list[int]] = {}
     copies = same_files(photo.labelled.path for photo in photos if photo.part is None)
     for at, photo in enumerate(photos):
-        name = copies.get(photo.labelled.path, photo.run) if photo.part is None else photo.part
+        scene = photo.labelled.columns.get("scene", "")
+        name = copies.get(photo.labelled.path, photo.run) if photo.part is None else (scene, photo.part)
         units.setdefault(name, []).append(at)
     rng = np.random.default_rng(seed)
     by_class: dict[str, list[list[int]]] = {}

@@ -6,7 +6,8 @@ Its keys are described in docs/how_to/calibrate_cameras.md.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,16 +17,20 @@ import numpy as np
 
 from blender_scripts.contract.errors import InputError, shown
 from generator.io.json_text import parse_json
+from generator.io.wording import some_of
 
 SCHEMA = "pinsight-camera/1"
 # Blender's camera looks along -Z with Y up, OpenCV's along +Z with Y down.
 _FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
 _NUMBERS = ("width", "height", "fx", "fy", "cx", "cy")
-# Parameters of a camera that a covariance may have; the last six are its place, see `to_rig`.
+# Parameters of a camera in a covariance: of LENS the first three (those of the distortion only if they were fitted); of
+# all cameras but the first, which has the rig's axes, also PLACE, see `to_rig`.
 LENS = ("f", "cx", "cy", "k1", "k2", "p1", "p2", "k3")
 PLACE = ("rx_rad", "ry_rad", "rz_rad", "x_mm", "y_mm", "z_mm")
 # Deviations from a rotation, and from a correlation matrix (which comes from the inverse of one), that are rounding.
 _TURN_ROUNDING, _ROUNDING = 1e-5, 1e-3
+# Two computers' clocks differ by at most this.
+_CLOCK = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -103,14 +108,14 @@ def dates(valid_days: int) -> dict[str, str]:
 
 
 def _text(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def read_certificate(path: Path) -> Certificate:
     """Read a calibration certificate, even an expired one (see `Certificate.is_expired`).
 
     Raises:
-        InputError: the file cannot be read, or is no complete certificate.
+        InputError: the file cannot be read, is no complete certificate, or states values that no calibration has.
     """
     try:
         content = path.read_bytes()
@@ -125,20 +130,42 @@ def read_certificate(path: Path) -> Certificate:
     try:
         cameras = {str(name): _camera(camera) for name, camera in document["cameras"].items()}
         parameters = tuple(str(name) for name in document["parameters"])
-        temperature = document["temperature_c"]
-        return Certificate(
-            cameras,
-            parameters,
-            _covariance(document["covariance"], parameters, cameras),
-            _moment(document["made"]),
-            _moment(document["expires"]),
-            None if temperature is None else float(temperature),
-            path,
-            hashlib.sha256(content).hexdigest(),
-        )
+        covariance = _covariance(document["covariance"], parameters, cameras)
+        made, expires = _moment(document["made"]), _moment(document["expires"])
+        temperature = None if document["temperature_c"] is None else float(document["temperature_c"])
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         got = f"no key {error}" if isinstance(error, KeyError) else str(error)
         raise InputError(f"{path}: expected a complete calibration certificate, got {got}") from None
+    if problems := list(_impossible(parameters, list(cameras), covariance, made, expires, temperature)):
+        raise InputError([f"{path} {problem}" for problem in problems])
+    digest = hashlib.sha256(content).hexdigest()
+    return Certificate(cameras, parameters, covariance, made, expires, temperature, path, digest)
+
+
+def _impossible(
+    parameters: Sequence[str],
+    cameras: Sequence[str],
+    covariance: np.ndarray,
+    made: datetime,
+    expires: datetime,
+    temperature: float | None,
+) -> Iterator[str]:
+    """List values that no calibration has, and parameters without which U (the uncertainty) would be too small."""
+    needed = [f"{camera}.{own}" for camera in cameras for own in LENS[:3]]
+    needed += [f"{camera}.{own}" for camera in cameras[1:] for own in PLACE]
+    if missing := [name for name in needed if name not in parameters]:
+        yield (
+            f"parameters: expected {', '.join(LENS[:3])} of every camera and {', '.join(PLACE)} of every camera but "
+            f"the first, got a list without {some_of(missing)}"
+        )
+    if certain := [name for name, each in zip(parameters, np.diag(covariance), strict=True) if each <= 0.0]:
+        yield f"covariance: expected a variance above 0 of every parameter, got none for {some_of(certain)}"
+    if made > datetime.now(UTC) + _CLOCK:
+        yield f"made: expected a date that is not in the future, got {_text(made)}"
+    if expires < made:
+        yield f"expires: expected a date after {_text(made)} (made), got {_text(expires)}"
+    if temperature is not None and not math.isfinite(temperature):
+        yield f"temperature_c: expected a finite number or null, got {temperature}"
 
 
 def _moment(text: str) -> datetime:

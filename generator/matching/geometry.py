@@ -127,7 +127,9 @@ def fit(cameras: Sequence[Camera], edges: Sequence[Edges], shell: Shell, known_s
     residuals = _residuals(solved.x, seen)
     covariance = np.linalg.inv(solved.slopes.T @ solved.slopes + solved.prior.T @ solved.prior)
     turn_sd = np.sqrt(_parted(np.diag(covariance))[1][:, :3] / solved.fewer)
-    systematic = _SYSTEMATIC_PX / cameras[0].lens.width if known_sd is None else 0.0
+    # Without perspective, or with a known focal length, nothing is found from perspective.
+    apart = known_sd is None and not cameras[0].telecentric
+    systematic = _SYSTEMATIC_PX / cameras[0].lens.width if apart else 0.0
     focal_sd, ratio_sd, *mean_turn_sd = _result_sd(solved, covariance, seen, systematic)
     _, own = _parted(solved.x)
     return Fitted(

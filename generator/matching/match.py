@@ -28,6 +28,7 @@ from blender_scripts.contract.connector import PICTURE_PX, SCENE_NAME, read_conn
 from blender_scripts.contract.errors import InputError, shown
 from blender_scripts.contract.scratch import Scratch
 from blender_scripts.contract.station import CAMERAS
+from blender_scripts.manifest.marking import too_wide, wrong_marking
 from generator.doe.check import add_scenes_argument
 from generator.io.certificate import CalibratedCamera, Certificate, read_certificate
 from generator.io.checksum import sha256_of
@@ -69,9 +70,7 @@ def run(options: argparse.Namespace) -> int:
     """Fit the scene and write scene file, JSON file and page; returns 0."""
     files = _files(options.photos)
     inputs = [*files, *([options.calibration] if options.calibration else [])]
-    check_file(options.output, "-o", (".toml",), inputs)
-    for suffix in (".json", ".html"):
-        check_file(options.output.with_suffix(suffix), "-o", (suffix,), inputs)
+    _check_output(options.output, inputs)
     check_workers(options.workers)
     if not SCENE_NAME.fullmatch(options.scene):
         raise InputError(f"--scene: expected the name of a scene, without .toml, got {shown(options.scene)}")
@@ -83,6 +82,8 @@ def run(options: argparse.Namespace) -> int:
     terminal = _named("--terminal", options.terminal, list(connector.terminal_names))
     if options.lighting is not None:
         _named("--lighting", options.lighting, list(connector.lightings))
+    if wrong := wrong_marking(options.marking) or too_wide(options.marking, connector):
+        raise InputError("--marking: expected {}, got {}".format(*wrong))
     photos = _photographs(files)
     height, width = photos[0].pixels.shape[:2]
     copies = _copies(photos)
@@ -141,6 +142,16 @@ def _files(given: list[Path]) -> list[Path]:
     return files
 
 
+def _check_output(output: Path, inputs: Sequence[Path]) -> None:
+    """Check that the three files can be written, and that a manifest can name the scene."""
+    check_file(output, "-o", (".toml",), inputs)
+    for suffix in (".json", ".html"):
+        check_file(output.with_suffix(suffix), "-o", (suffix,), inputs)
+    if not SCENE_NAME.fullmatch(output.stem):
+        expected = "a scene's name (1 to 64 letters without accents, digits, _ and -) and .toml"
+        raise InputError(f"-o: expected {expected}, got {shown(output.name)}")
+
+
 def _photographs(files: Sequence[Path]) -> list[Photo]:
     """Open the photographs, all of one size. The name of a photograph is its file's, or if two have it, the path."""
     count = Counter(file.name for file in files)
@@ -194,11 +205,8 @@ def _lens(
             f"--calibration {path}: expected pictures with the photographs' ratio of width to height, {width} to "
             f"{height}, got {lens.width} to {lens.height}"
         )
-    name = f"{view}.f"
-    if name not in certificate.parameters:
-        return lens, 0.0
-    at = certificate.parameters.index(name)
-    return lens, math.sqrt(max(float(certificate.covariance[at, at]), 0.0)) / lens.fx
+    at = certificate.parameters.index(f"{view}.f")
+    return lens, math.sqrt(float(certificate.covariance[at, at])) / lens.fx
 
 
 def _document(

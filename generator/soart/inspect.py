@@ -221,7 +221,7 @@ def _inspect_all(judge: Judge, paths: list[Path]) -> int:
         except InputError as error:
             problems += error.problems
             if sha256 and is_picture(path):
-                judge.write_unreadable(path, sha256, path.stem, error)
+                tqdm.write(judge.write_unreadable(path, sha256, path.stem, error))
     if problems:
         raise InputError(problems)
     return 0

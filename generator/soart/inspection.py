@@ -57,8 +57,8 @@ Z_995 = 2.576
 PIN_SEEN = 0.9
 # A picture with less than this share of the part shows too little to say that it is this part.
 LEAST_SEEN = 0.5
+OK_PICTURES = "OK pictures"  # what reasons call the pictures with which a picture is compared
 # Gates that do not compare places in the picture: registration compares them, wherever the part lies.
-OK_PICTURES = "OK pictures"
 GATES_USED = ("size", "exposure", "contrast", "sharpness", "noise")
 # A peak of the mean picture lies in an anomaly's box in the picture, or this near to it, px of the reduced picture.
 REACH = 1.5

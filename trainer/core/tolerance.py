@@ -7,12 +7,13 @@ states the tolerance of its training rows, by scene, in config.json. A network c
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from blender_scripts.contract.tolerance import MEASURES, Limits, Tolerance
+from blender_scripts.contract.tolerance import MEASURES, Limits, Tolerance, stated_tolerance
 from trainer.core.dataset_columns import part_name
+from trainer.core.errors import InputError
 
 if TYPE_CHECKING:
     from generator.dataset.rows import ObjectRow
@@ -60,7 +61,7 @@ def limits_at(stated: StatedLimits, address: str | None) -> Limits:
 
     None: the limits of all pins without limits of their own.
     """
-    return Tolerance(**stated).limits(address)
+    return _tolerance(stated).limits(address)
 
 
 def is_between(each: "ObjectRow", first: StatedLimits, second: StatedLimits) -> bool:
@@ -81,10 +82,12 @@ class Comparison:
     Args:
         trained: The run's tolerance by scene; None: not recorded.
         data: The dataset's tolerance by scene.
-        other: The scenes whose tolerance in the dataset differs from the run's; scenes that only one of them has, or
-            states no tolerance for, are not compared.
+        other: The scenes whose tolerance in the dataset differs from the run's.
         pins: Number of pins with measures in the scenes `other`; each pin of a part counts once.
         between: Number of these pins that have a measure between the two limits.
+        same: The scenes whose tolerance is the run's.
+        unknown: The scenes of the dataset that have a tolerance there, but not in the run: they are not compared.
+        unstated: The scenes of the dataset with rows that state no tolerance.
     """
 
     trained: Mapping[str, StatedLimits] | None
@@ -92,6 +95,9 @@ class Comparison:
     other: list[str]
     pins: int = 0
     between: int = 0
+    same: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    unstated: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as the JSON object `tolerance` of evaluation.json."""
@@ -99,15 +105,29 @@ class Comparison:
 
     def sentence(self) -> str:
         """Return one line, without full stop, on how the dataset's tolerance compares with the run's."""
-        if self.trained is None:
+        if not self.data:
+            return f"the dataset states no tolerance; tolerance of the training: {words(self.trained)}"
+        if not self.trained:
             return f"tolerance of the training: {NOT_RECORDED}; tolerance of the dataset: {words(self.data)}"
-        if not self.other:
-            return f"tolerance: {words(self.trained)}, as in training"
-        return (
-            f"WARNING: the dataset's tolerance is {words(self.data)}, but the run was trained under the tolerance "
-            f"{words(self.trained)} and cannot follow another: {self.between} of {self.pins} pins have a measure "
-            "between the limits of the two tolerances"
-        )
+        parts = []
+        if self.other:
+            parts.append(
+                f"WARNING: the dataset's tolerance is {words(self.data)}, but the run was trained under the tolerance "
+                f"{words(self.trained)} and cannot follow another: {self.between} of {self.pins} pins have a measure "
+                "between the limits of the two tolerances"
+            )
+        elif self.same or not self.unknown:
+            same = {scene: limits for scene, limits in self.trained.items() if scene in self.same}
+            parts.append(f"tolerance: {words(same or self.trained)}, as in training")
+        if self.unknown:
+            parts.append(f"not compared: the run knows no scene {_scenes(self.unknown)}")
+        if self.unstated:
+            parts.append(f"the dataset states no tolerance for pictures of the scene {_scenes(self.unstated)}")
+        return "; ".join(parts)
+
+
+def _scenes(names: Iterable[str]) -> str:
+    return ", ".join(name or "(none stated)" for name in names)
 
 
 def compare(
@@ -125,10 +145,14 @@ def compare(
     for row, objects in held:
         scene, own = str(row.get("scene") or ""), row.get("tolerance_json")
         known = (trained or {}).get(scene)
-        if not own or known is None or _complete(theirs := json.loads(str(own))) == _complete(known):
+        theirs = (json.loads(str(own)) if own else None) or None
+        kind = found.unstated if theirs is None else found.unknown if known is None else found.other
+        if known is not None and theirs is not None and _complete(theirs) == _complete(known):
+            kind = found.same
+        if scene not in kind:
+            kind.append(scene)
+        if kind is not found.other or known is None or theirs is None:
             continue
-        if scene not in found.other:
-            found.other.append(scene)
         for each in objects or ():
             if each.address and each.true_position_mm is not None:
                 key = part_name(row, str(row.get("run", ""))), each.address
@@ -139,7 +163,15 @@ def compare(
 
 def _complete(stated: StatedLimits) -> dict[str, Any]:
     """Return all limits that a tolerance implies, so that two can be compared."""
-    return Tolerance(**stated).complete()
+    return _tolerance(stated).complete()
+
+
+def _tolerance(stated: StatedLimits) -> Tolerance:
+    """Return a stated tolerance; raises InputError if it is none, as a dataset of another program may state."""
+    try:
+        return stated_tolerance(stated, "tolerance_json")
+    except ValueError as error:
+        raise InputError(str(error)) from None
 
 
 def cannot_follow(run: Path, trained: Mapping[str, StatedLimits] | None, asked: Mapping[str, float]) -> str | None:

@@ -76,7 +76,16 @@ class Examples:
         """How often good pins teach, by scene and address, see `position_shares`; None without --balanced-positions."""
         if not self.config.balanced_positions:
             return None
-        return position_shares([self.split.truths[row] for row in self.rows])
+        found = position_shares([self.split.truths[row] for row in self.rows])
+        if not any(address for _, address in found):
+            say("--balanced-positions has no effect: the dataset states no addresses of pins")
+        else:
+            never = sum(share == 0.0 for share in found.values())
+            say(
+                f"--balanced-positions: of {len(found)} positions, {never} are defective in no training picture; their "
+                "good pins do not teach that they are good"
+            )
+        return found
 
     def measure_scale(self) -> Tensor | None:
         """Return (3,) the standard deviations in mm of the pins' dx, dy and retraction; None: none are learned.

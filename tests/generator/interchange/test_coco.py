@@ -1,14 +1,22 @@
 """COCO files as tools write them: ids, names of pictures, segmentations, and what is not one to one."""
 
+import hashlib
+import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from blender_scripts.contract.station import CAMERAS
+from generator.__main__ import main
+from generator.dataset.build import Options, build
+from generator.dataset.rows import objects_of
 from generator.interchange.coco import read_coco
 from generator.interchange.labelled import ClassNames
-from tests.generator.augmenting.test_augment import picture
+from tests.generator.augmenting.test_augment import masked_renders, picture, rows_of
+from tests.generator.made_renders import SCENES, row
 
 BOX = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [30, 20, 10, 8]}
 
@@ -185,13 +193,70 @@ def test_folders_in_file_names_give_the_split(tmp_path):
     assert [one.split for one in read(tmp_path / "in", names).pictures] == ["train", "validation", None]
 
 
-@pytest.mark.parametrize(("bbox", "says"), [((30, 20, 10, 8), 0), ((29, 19, 12, 10), 0), ((26, 20, 14, 8), 1)])
+POLYGON = [[30, 20, 40, 20, 40, 28, 30, 28]]
+BEYOND, INSIDE = "segmentation that reaches beyond", "segmentation inside a larger bbox"
+
+
+@pytest.mark.parametrize(
+    ("bbox", "says"),
+    [
+        ((30, 20, 10, 8), None),
+        ((29, 19, 12, 10), None),
+        ((34, 20, 8, 8), BEYOND),
+        ((26, 20, 14, 8), INSIDE),
+        ((10, 2, 32, 30), INSIDE),
+    ],
+)
 def test_a_bbox_that_is_not_around_its_segmentation_is_noted(tmp_path, bbox, says):
     picture(tmp_path / "a.png")
-    polygon = [[30, 20, 40, 20, 40, 28, 30, 28]]
-    found = read(tmp_path, annotations=[{**BOX, "bbox": bbox, "segmentation": polygon}])
+    found = read(tmp_path, annotations=[{**BOX, "bbox": bbox, "segmentation": POLYGON}])
     assert only(found).objects[0].box[0] == bbox[0]
-    assert sum("(first: annotation 1: bbox [26, 20, 40, 28] and segmentation" in note for note in found.notes) == says
+    told = [
+        said for said in (BEYOND, INSIDE) for note in found.notes if said in note and "(first: annotation 1" in note
+    ]
+    assert told == ([says] if says else [])
+
+
+@pytest.mark.parametrize(
+    ("bbox", "expected"),
+    [
+        ((0.46, 0.5, 0.16, 0.2), "the box around the segmentation"),  # fractions of width and height
+        ((20, 30, 8, 10), "the box around the segmentation"),  # y before x
+        ((1, 2, 5, 5), "the box around the segmentation"),  # the mask of another picture's object
+        ((30, 20, 40, 28), "x, y, width, height"),  # corners: a box around the segmentation, but not the object's
+    ],
+)
+def test_a_bbox_in_other_units_or_of_another_object_is_wrong(tmp_path, bbox, expected):
+    picture(tmp_path / "a.png")
+    [one] = read(tmp_path, annotations=[{**BOX, "bbox": bbox, "segmentation": POLYGON}]).pictures
+    assert [f"annotation 1: expected {expected}" in problem for problem in one.problems] == [True]
+
+
+def test_partly_hidden_pins_survive_export_and_import(tmp_path, capsys):
+    """A retracted pin's box shows the whole of it, its mask what a side camera sees of it over the cavity's edge."""
+    rows = [row(f"s{n}", "train", "retracted@r2c3:depth_mm=2", camera=camera) for n, camera in enumerate(CAMERAS)]
+    masked_renders(tmp_path / "renders", rows)
+    for path in (tmp_path / "renders/masks").glob("*.png"):
+        with Image.open(path) as image:
+            mask = np.array(image)
+        pixels = np.argwhere(mask == 12)
+        mask[tuple(pixels[pixels[:, 0] < pixels[:, 0].max()].T)] = 0
+        Image.fromarray(mask).save(path)
+        record = tmp_path / f"renders/records/{path.stem}.json"
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        record.write_text(json.dumps({**json.loads(record.read_text()), "mask_sha256": digest}))
+    build(tmp_path / "renders", tmp_path / "set", SCENES, Options({}, masks=True))
+    words = ("--format", "coco", "--workers", "1", "--to")
+    assert main(["export", str(tmp_path / "set"), *words, str(tmp_path / "coco")]) == 0
+    assert main(["import", str(tmp_path / "coco"), *words, str(tmp_path / "back")]) == 0
+    before, after = rows_of(tmp_path / "set"), rows_of(tmp_path / "back")
+    assert after.keys() == before.keys() and len(after) == len(CAMERAS)
+    for name, one in after.items():
+        [pin], [back] = [o for o in objects_of(before[name]) if o.category != "OK"], objects_of(one)
+        assert back.box == pytest.approx(pin.box) and back.category == "NUKENG"
+        old, new = (np.asarray(Image.open(io.BytesIO(each["mask"]["bytes"]))) for each in (before[name], one))
+        assert (old == pin.id).any() and np.array_equal(new == back.id, old == pin.id)
+    assert INSIDE in capsys.readouterr().err
 
 
 def test_truth_values_are_no_coordinates_and_marks_on_annotations_are_noted(tmp_path):

@@ -677,7 +677,7 @@ def photos(folder: Path, count=20) -> Path:
 
 
 @pytest.mark.parametrize("share", [0.25, 0.8])
-def test_photographs_are_mixed_with_renders_by_share(built, tmp_path, share):
+def test_photographs_are_mixed_with_renders_by_share(built, tmp_path, share, capsys):
     words = (photos(tmp_path / "in"), "--format", "imagefolder", "--with", built / "dataset")
     assert import_(*words, "--share", share, "--to", tmp_path / "out", "--splits", "train=0.7,validation=0.3") == 0
     rows = rows_of(tmp_path / "out")
@@ -685,6 +685,8 @@ def test_photographs_are_mixed_with_renders_by_share(built, tmp_path, share):
     real = sum(not r["synthetic"] for r in train)
     assert real / len(train) == pytest.approx(share, abs=0.1)
     assert {r["synthetic"] for r in train} == {True, False}
+    told = f"{14 - real} of 14 photographs" if share < 0.5 else f"{8 - len(train) + real} of 8 rows of --with"
+    assert f"train: {told} are left out for --share {share:g}\n" in capsys.readouterr().err
     validation = [r for r in rows.values() if r["_split"] == "validation"]
     assert sum(not r["synthetic"] for r in validation) == 6 and sum(r["synthetic"] for r in validation) == 2
     data = load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))

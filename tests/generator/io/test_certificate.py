@@ -1,11 +1,12 @@
 import json
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
 from blender_scripts.contract.errors import InputError
 from generator.io.certificate import read_certificate, to_rig
-from tests.generator.locating.certificates import write_certificate
+from tests.generator.locating.certificates import complete, write_certificate
 
 CAMERAS = {
     "center": {"matrix": np.eye(4).tolist(), "fx_per_width": 2.0, "distortion": [0.0] * 5},
@@ -17,7 +18,8 @@ def test_a_certificate_is_read_with_its_checksum(tmp_path):
     file = write_certificate(tmp_path / "rig.json", CAMERAS, {"center.f": 0.5, "left.rx_rad": 0.01})
     found = read_certificate(file)
     assert found.path == file and len(found.sha256) == 64 and not found.is_expired()
-    assert found.covariance.tolist() == [[0.25, 0.0], [0.0, 1e-4]]
+    assert found.parameters[:2] == ("center.f", "left.rx_rad")
+    assert found.covariance[:2, :2].tolist() == [[0.25, 0.0], [0.0, 1e-4]]
     assert found.cameras["left"].fx == 1024.0 and found.cameras["left"].distortion == (0.1,) * 5
     assert np.array_equal(to_rig(np.array(to_rig(found.cameras["left"].matrix_rig))), found.cameras["left"].matrix_rig)
 
@@ -57,6 +59,52 @@ def test_damaged_certificates_are_refused_in_one_line(tmp_path, other, said):
         read_certificate(file)
     assert str(caught.value).startswith(f"{file}: expected ") and said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def without(name):
+    """The certificate's keys of a rig of two cameras, without one parameter."""
+    whole = complete(list(CAMERAS))
+    at = whole["parameters"].index(name)
+    covariance = np.delete(np.delete(np.array(whole["covariance"]), at, 0), at, 1)
+    return {"parameters": [each for each in whole["parameters"] if each != name], "covariance": covariance.tolist()}
+
+
+def certain(name):
+    """The certificate's keys of a rig of two cameras, one parameter of which has no variance."""
+    whole = complete(list(CAMERAS))
+    covariance = np.array(whole["covariance"])
+    covariance[whole["parameters"].index(name)] = 0.0
+    return {**whole, "covariance": covariance.tolist()}
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (without("center.f"), "parameters: expected f, cx, cy of every camera and rx_rad, "),
+        (without("left.cy"), "but the first, got a list without left.cy"),
+        (without("left.z_mm"), "but the first, got a list without left.z_mm"),
+        (complete(["center"]), "without left.f, left.cx, left.cy, left.rx_rad, left.ry_rad and 4 more"),
+        (certain("left.cx"), "covariance: expected a variance above 0 of every parameter, got none for left.cx"),
+        ({"made": "2999-01-01T00:00:00Z"}, "made: expected a date that is not in the future, got 2999-01-01T00:00:00Z"),
+        (
+            {"expires": "2026-01-01T00:00:00Z"},
+            "expires: expected a date after 2026-01-02T03:04:05Z (made), got 2026",
+        ),
+        ({"temperature_c": float("nan")}, "temperature_c: expected a finite number or null, got nan"),
+    ],
+)
+def test_values_that_no_calibration_has_are_refused_with_their_key(tmp_path, other, said):
+    file = write_certificate(tmp_path / "rig.json", CAMERAS, **other)
+    with pytest.raises(InputError) as caught:
+        read_certificate(file)
+    [problem] = caught.value.problems
+    assert problem.startswith(f"{file} ") and said in problem
+
+
+def test_one_camera_needs_no_place_and_a_clock_may_be_ahead_by_hours(tmp_path):
+    made = datetime.now(UTC) + timedelta(hours=20)
+    file = write_certificate(tmp_path / "one.json", {"top": CAMERAS["left"]}, made=made.isoformat())
+    assert read_certificate(file).parameters == ("top.f", "top.cx", "top.cy")
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"\xff\xfe", b"null", b"[" * 100_000])

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from generator.io.certificate import LENS, PLACE
+
 SIZE = (512, 256)
+# Standard deviation of a parameter, far below any effect: a certificate states all of them.
+NEGLIGIBLE = 1e-9
+
+
+def complete(cameras: Sequence[str], parameters: Sequence[str] = (), covariance: Sequence | None = None) -> dict:
+    """Return `parameters` and `covariance` of a certificate: those given, and NEGLIGIBLE ones that it needs besides."""
+    needed = [f"{camera}.{own}" for camera in cameras for own in LENS[:3]]
+    needed += [f"{camera}.{own}" for camera in cameras[1:] for own in PLACE]
+    names = [*parameters, *(name for name in needed if name not in parameters)]
+    whole = np.diag(np.full(len(names), NEGLIGIBLE**2))
+    if covariance is not None:
+        whole[: len(parameters), : len(parameters)] = covariance
+    return {"parameters": names, "covariance": whole.tolist()}
 
 
 def write_certificate(
@@ -19,10 +34,10 @@ def write_certificate(
     Args:
         path: the file.
         cameras: the entries by name.
-        deviations: standard deviations of independent parameters; none: the covariance is zero.
+        deviations: standard deviations of independent parameters; the others are NEGLIGIBLE.
         other: keys of the certificate that have other values.
     """
-    deviations = deviations or {f"{next(iter(cameras))}.f": 0.0}
+    deviations = deviations or {}
     first = np.linalg.inv(next(iter(cameras.values()))["matrix"])
     stated = {
         name: {
@@ -43,8 +58,7 @@ def write_certificate(
         "expires": "2999-01-02T03:04:05Z",
         "temperature_c": 21.5,
         "cameras": stated,
-        "parameters": list(deviations),
-        "covariance": np.diag(np.square(list(deviations.values()))).tolist(),
+        **complete(list(cameras), list(deviations), np.diag(np.square(list(deviations.values())))),
     }
     path.write_text(json.dumps({**document, **other}))
     return path

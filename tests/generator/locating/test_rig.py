@@ -13,7 +13,7 @@ from generator.locating.gauge import inspect_part
 from generator.locating.locate import View, located, placing_deviations
 from generator.locating.measure import Correction, measure
 from generator.locating.rig import check_views, expiry_warning, scale_note, station_cameras, with_camera_errors
-from tests.generator.locating.certificates import SIZE, write_certificate
+from tests.generator.locating.certificates import SIZE, complete, write_certificate
 from tests.generator.locating.exact_finder import ExactFinder, drawing_of, gauge_of, pictures_of
 
 THREE = ("center", "top", "left")
@@ -81,7 +81,7 @@ def moved(finder: ExactFinder, parameter: str, deviation: float) -> None:
 def test_cameras_off_by_one_standard_deviation_shift_measures_within_the_stated_u(tmp_path, parameters, deviation):
     """Several parameters are fully correlated."""
     covariance = np.full((len(parameters),) * 2, deviation**2).tolist()
-    certificate = certified(tmp_path, parameters=parameters, covariance=covariance)
+    certificate = certified(tmp_path, **complete(THREE, parameters, covariance))
     finder = ExactFinder(DRAWING, THREE, DISPLACED)
     for parameter in parameters:
         moved(finder, parameter, deviation)
@@ -94,7 +94,7 @@ def test_cameras_off_by_one_standard_deviation_shift_measures_within_the_stated_
 
 
 def test_a_bias_is_subtracted_and_leaves_the_uncertainty_of_the_cameras_as_it_is(tmp_path):
-    certificate = certified(tmp_path, parameters=("center.f",), covariance=[[4.0]])
+    certificate = certified(tmp_path, **complete(THREE, ["center.f"], [[4.0]]))
     finder, deviations = ExactFinder(DRAWING, THREE, DISPLACED), placing_deviations(DRAWING.placing)
     views = [View(name, np.full((128, 256, 3), at, np.uint8), finder.cameras[at]) for at, name in enumerate(THREE)]
     part = located(views, finder.queries, finder, deviations)

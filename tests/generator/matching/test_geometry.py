@@ -108,6 +108,24 @@ def test_the_pitch_of_pins_and_not_the_housing_states_the_scale(wider_mm):
     assert error < 0.002 and error < 2.0 * found.log_ratio_sd < 0.006
 
 
+@pytest.mark.parametrize("width", [256, 512])
+def test_the_scale_of_a_telecentric_camera_is_as_sure_as_its_edges(width):
+    """Nothing is found from perspective, so that its weakness does not enter the uncertainty."""
+    random = np.random.default_rng(4)
+    made = []
+    for _ in range(6):
+        camera, edges, other = part_seen(random)
+        nominal, real = (
+            replace(each, lens=Lens(width, width // 2, scale, NO_DISTORTION), telecentric=True)
+            for each, scale in ((camera, 6.0), (other, 6.06))
+        )
+        shifts = ((real.project(edges.places) - nominal.project(edges.places)) * edges.normals).sum(axis=1)
+        shifts += random.normal(0.0, 0.05, 408)
+        made.append((nominal, replace(edges, shifts=shifts, pixels=nominal.project(edges.places))))
+    found = fit([camera for camera, _ in made], [edges for _, edges in made], SHELL)
+    assert abs(np.log(found.focal_px / 6.06)) < 2.0 * found.log_ratio_sd < 0.01
+
+
 def test_edges_that_all_err_alike_do_not_make_the_part_another():
     """The prior of the part's depth holds, however many edges of the floor appear further out than they are."""
     random = np.random.default_rng(5)

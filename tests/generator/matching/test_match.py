@@ -114,6 +114,12 @@ def test_outputs_beside_the_scene_overwrite_no_input(tmp_path, capsys, monkeypat
         (["--workers", "1025"], "--workers: expected 1 to 1024 processes, got 1025"),
         (["--housing", "pink"], "--housing: expected one of plain, ribbed"),
         (["--lighting", "sun"], "--lighting: expected one of ring, side"),
+        (["--marking", "x"], "--marking: expected none, numbers, or text= and 1 to 32 characters, got 'x'"),
+        (["--marking", "text=" + 32 * "W"], "--marking: expected a text at most "),
+        (
+            ["-o", "my match.toml"],
+            "-o: expected a scene's name (1 to 64 letters without accents, digits, _ and -)",
+        ),
         (["-o", "matched.json"], "-o: expected a name that ends in .toml, got matched.json"),
         (["--calibration", "none.json"], "none.json: expected a calibration certificate"),
     ],

@@ -490,7 +490,12 @@ def test_every_run_adds_its_verdicts_to_the_log(folder: Path, tmp_path: Path, ca
     command = ["inspect", str(tmp_path / "half.png"), str(folder / "no_word.png"), "--golden", str(folder / "ok")]
     for _ in range(2):
         assert main([*command, "-o", str(out)]) == 2
-        assert "half.png: expected a picture that can be decoded" in capsys.readouterr().err
+        said = capsys.readouterr()
+        assert "half.png: expected a picture that can be decoded" in said.err
+        assert [line.split("  ")[:2] for line in said.out.splitlines()[-2:]] == [
+            ["INVALID", "half.png"],
+            ["NG", "no_word.png"],
+        ]
     found = logged(out)
     assert [one["verdict"] for one in found] == ["NG", "INVALID"][::-1] * 2
     assert found[3]["schema"] == "pinsight-verdict/1" and found[3]["file"] == str(folder / "no_word.png")

@@ -11,7 +11,7 @@ from trainer import evaluate, predict
 from trainer.core import run_folder
 from trainer.core.errors import InputError
 from trainer.core.frozen_threshold import FROZEN
-from trainer.core.tolerance import cannot_follow, compare, is_between, tolerances_of, words
+from trainer.core.tolerance import Comparison, cannot_follow, compare, is_between, tolerances_of, words
 from trainer.vit import command
 
 WIDE, TIGHT = ({"true_position_mm": limit, "retraction_mm": 0.5} for limit in (0.4, 0.05))
@@ -39,6 +39,28 @@ def test_pins_in_between_count_once_a_part():
     assert "14 of 14 pins" in found.sentence() and found.sentence().startswith("WARNING")
     assert compare({"a": TIGHT}, rows).sentence().endswith("as in training")
     assert "not recorded" in compare(None, rows).sentence()
+
+
+def test_what_is_not_compared_is_not_said_to_be_as_in_training():
+    same, other, none = row("a", WIDE), row("b", TIGHT), row("c", None)
+    trained = {"a": WIDE, "d": TIGHT}
+
+    def said(*rows):
+        found = compare(trained, [(each, None) for each in rows])
+        assert Comparison(**json.loads(json.dumps(found.to_json()))).sentence() == found.sentence()
+        return found.sentence()
+
+    assert said(none).startswith("the dataset states no tolerance; tolerance of the training: a: ")
+    assert said(other) == "not compared: the run knows no scene b"
+    as_in_training = "tolerance: a: true_position_mm=0.4,retraction_mm=0.5, as in training"
+    assert said(same) == as_in_training
+    assert said(same, other) == f"{as_in_training}; not compared: the run knows no scene b"
+    assert said(same, none).endswith("; the dataset states no tolerance for pictures of the scene c")
+    assert said(row("a", TIGHT), other).startswith("WARNING: the dataset's tolerance is a: ")
+    assert said(row("a", TIGHT), other).endswith("; not compared: the run knows no scene b")
+    assert said(row(None, TIGHT)) == "not compared: the run knows no scene (none stated)"
+    old = Comparison({"a": WIDE}, {"a": WIDE}, [])  # evaluation.json of an earlier version
+    assert old.sentence() == as_in_training
 
 
 @pytest.mark.parametrize(
@@ -129,3 +151,16 @@ def test_a_damaged_tolerance_of_a_run_is_named(tmp_path, stated, said):
 def test_a_run_may_record_no_tolerance(tmp_path, stated):
     (tmp_path / "config.json").write_text(json.dumps({"tolerance": stated}))
     assert run_folder.recorded_tolerances(tmp_path) is None
+
+
+@pytest.mark.parametrize("stated", [{"true_position_mm": 0.8}, {"true_position_mm": 0.8, "retraction_mm": 0}])
+def test_a_tolerance_that_another_program_stated_wrongly_is_named(stated: dict[str, float]) -> None:
+    row = {"scene": "a", "tolerance_json": json.dumps(stated)}
+    with pytest.raises(InputError, match="tolerance_json"):
+        compare({"a": {"true_position_mm": 0.8, "retraction_mm": 0.5}}, [(row, None)])
+
+
+def test_an_empty_tolerance_is_none() -> None:
+    row = {"scene": "a", "tolerance_json": "{}"}
+    found = compare({"a": {"true_position_mm": 0.8, "retraction_mm": 0.5}}, [(row, None)])
+    assert found.unstated == ["a"] and not found.other and not found.same
