@@ -233,7 +233,7 @@ def write_dataset(
 
 
 def _check_limits(limits: Mapping[str, float], files: SceneFiles) -> list[str]:
-    """Return notes on the limits of `--tolerance`, and on limits of single pins that it replaces.
+    """Return notes on the limits of `--tolerance`, on limits of single pins that it replaces, and on too wide limits.
 
     Raises:
         InputError: `--tolerance` has limits of a pin that no scene has.
@@ -252,10 +252,13 @@ def _check_limits(limits: Mapping[str, float], files: SceneFiles) -> list[str]:
     notes = [f"--tolerance: {given}, in place of the scene's limit"] * bool(limits)
     for each in connectors:
         notes += [f"WARNING: --tolerance, scene {each.name}: {text}" for text in wide_limits.of_connector(limits, each)]
+        kept = {name: limit for name, limit in each.tolerance.flat().items() if name.rpartition(".")[2] not in limits}
+        own = wide_limits.of_connector({name: limit for name, limit in kept.items() if name not in limits}, each)
+        notes += [f"WARNING: [tolerance] of scene {each.name}: {text}" for text in own]
         for name in limits:
-            if own := [address for address, stated in each.tolerance.at.items() if name in stated]:
+            if replaced := [address for address, stated in each.tolerance.at.items() if name in stated]:
                 notes.append(
-                    f"scene {each.name}: {name} of --tolerance applies to every pin, also to {', '.join(own)}, in "
+                    f"scene {each.name}: {name} of --tolerance applies to every pin, also to {', '.join(replaced)}, in "
                     "place of their own limits in the scene file"
                 )
     return notes

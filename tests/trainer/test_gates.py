@@ -80,14 +80,17 @@ def test_features_of_other_pictures_are_no_features_of_these(trained_run, tiny_d
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda run, _: (run / FEATURES).unlink(), "gates: the run has no gates.safetensors, and judges nothing"),
+        (
+            lambda run, _: (run / FEATURES).unlink(),
+            "gates: the run has no gates.safetensors, and judges only with --allow-unfit",
+        ),
         (
             lambda run, other: shutil.copy(other / FEATURES, run),
-            "has gates.safetensors of other weights or another run, and judges nothing",
+            "has gates.safetensors of other weights or another run, and judges only with --allow-unfit",
         ),
         (
             lambda run, other: shutil.copy(other / PICTURES, run),
-            "gates: the run has gates.npz of another run, and judges nothing",
+            "gates: the run has gates.npz of another run, and judges only with --allow-unfit",
         ),
     ],
 )

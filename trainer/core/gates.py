@@ -90,7 +90,7 @@ class Gates:
         """If the run lacks a gate, a list of one text that says so and how to make it; otherwise an empty list."""
         if not self.lacking:
             return []
-        return [f"gates: the run has {self.lacking}, and judges nothing: {self.remedy}"]
+        return [f"gates: the run has {self.lacking}, and judges only with --allow-unfit: {self.remedy}"]
 
     def warned(self) -> list[str]:
         """Return the lines that an evaluation prints about gates that the run lacks: at most one."""

@@ -791,6 +791,14 @@ def test_command(renders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert command(*words, "--tolerance", "true_position_mm=31.5") == 0
     wide = "WARNING: --tolerance, scene connector_3x9: true_position_mm=31.5 is more than the pitch, 4 mm, so that"
     assert wide in capsys.readouterr().err
+    scenes = shutil.copytree(SCENES, tmp_path / "scenes")
+    text = (scenes / "connector_3x9.toml").read_text("utf-8").replace("_mm = 0.8", "_mm = 31.5", 1)
+    (scenes / "connector_3x9.toml").write_text(text, "utf-8")
+    assert command(*words, "--scenes", str(scenes)) == 0
+    own = "WARNING: [tolerance] of scene connector_3x9: true_position_mm=31.5 is more than the pitch, 4 mm, so that"
+    assert own in capsys.readouterr().err
+    assert command(*words, "--scenes", str(scenes), "--tolerance", "true_position_mm=0.8") == 0
+    assert "WARNING" not in capsys.readouterr().err  # the scene's limit does not apply
     problems = faults_of(command, *words, "--tolerance", "tilt=2", "--grey", "1.5")
     assert [problem.split(":")[0] for problem in problems] == ["--tolerance", "--grey"]
 

@@ -37,13 +37,14 @@ def test_saved_gate_says_the_same_and_belongs_to_its_weights(gate, tmp_path: Pat
     other = Gates.load(tmp_path)
     assert other.features is None and other.foreign == (FEATURES,)
     assert (
-        "has gates.safetensors of other weights or another run and no gates.npz, and judges nothing" in other.missing[0]
+        "has gates.safetensors of other weights or another run and no gates.npz, and judges only with --allow-unfit"
+        in other.missing[0]
     )
     assert Gates.load(tmp_path / "none") == Gates(None, None)
     assert (
         Gates(None, None)
         .missing[0]
-        .startswith("gates: the run has no gates.npz and no gates.safetensors, and judges nothing")
+        .startswith("gates: the run has no gates.npz and no gates.safetensors, and judges only with --allow-unfit")
     )
 
 

@@ -19,7 +19,7 @@ from generator.locating.likeness import FILE as LIKENESS
 from generator.locating.likeness import Likeness
 from generator.locating.measure import SAG_DEVIATION
 from generator.verdict.gates import PictureGates
-from tests.generator.locating.certificates import write_certificate
+from tests.generator.locating.certificates import complete, write_certificate
 from tests.generator.locating.drawn_photographs import EdgeFinder, background, draw_part, tips_of
 from tests.generator.locating.exact_finder import ExactFinder, connectors_text, drawing_of, grey
 from trainer import attention, export, predict, push, report
@@ -130,7 +130,7 @@ def test_certificates_that_do_not_fit_are_refused(gauge_run, tmp_path, exact, ri
         ({"cameras": {"top": _stated(rig())}}, "rig.json camera center: expected this camera in the certificate"),
         ({"cameras": dict.fromkeys(VIEWS, _stated(rig(), height=512))}, "512 x 512 px, got 256 x 128 px"),
     ):
-        file = rig(**{**other, "parameters": ["top.f"], "covariance": [[1.0]]})
+        file = rig(**{**other, **complete(list(other.get("cameras", VIEWS)))})
         names = ("part7_center.png", "part7_top.png", "part8_center.png", "part8_top.png")
         assert predicted(gauge_run, tmp_path, "--calibration", str(file), names=names)[0] == 2
         assert capsys.readouterr().err.count(said) == (2 if "px" in said else 1)  # of two cameras, but not of each part
