@@ -252,11 +252,11 @@ def _check_limits(limits: Mapping[str, float], files: SceneFiles) -> list[str]:
     notes = [f"--tolerance: {given}, in place of the scene's limit"] * bool(limits)
     for each in connectors:
         notes += [f"WARNING: --tolerance, scene {each.name}: {text}" for text in wide_limits.of_connector(limits, each)]
-        kept = {name: limit for name, limit in each.tolerance.flat().items() if name.rpartition(".")[2] not in limits}
-        own = wide_limits.of_connector({name: limit for name, limit in kept.items() if name not in limits}, each)
-        notes += [f"WARNING: [tolerance] of scene {each.name}: {text}" for text in own]
+        stated = each.tolerance.flat().items()
+        kept = {name: limit for name, limit in stated if limits.keys().isdisjoint({name, name.rpartition(".")[2]})}
+        notes += [f"WARNING: [tolerance] of scene {each.name}: {text}" for text in wide_limits.of_connector(kept, each)]
         for name in limits:
-            if replaced := [address for address, stated in each.tolerance.at.items() if name in stated]:
+            if replaced := [address for address, at in each.tolerance.at.items() if name in at]:
                 notes.append(
                     f"scene {each.name}: {name} of --tolerance applies to every pin, also to {', '.join(replaced)}, in "
                     "place of their own limits in the scene file"
